@@ -1,0 +1,261 @@
+/**
+ * `decide(state, now, uids)`: what is to be done now. Pure; the state is only read.
+ *
+ * Each instance goes down the table (`core/table`): the first matching row is its phase, the first whose gates are open acts.
+ * Room that must be shared (budgets, rollout) is given out afterwards, in order of priority, so that the order in which
+ * instances became dirty decides nothing. Deciding only what is dirty or due equals deciding everything: whatever asks the
+ * time is woken for it (`Case.past`), whoever lacks room waits in line (`Agenda`).
+ */
+import { Case } from './case.ts';
+import type { DecidedAction, DecidedHold, DecidedTransition } from './events.ts';
+import { byRollout, gate, Slots } from './gates.ts';
+import { budgetOf } from './fold/operation.ts';
+import { FORGIVE_AFTER_MS } from './limits.ts';
+import { startGraceMs } from './liveness.ts';
+import type { FleetState, Flap, Hold, Instance, Operation, OperationKind, Phase } from './model.ts';
+import { PENDING_WHILE_HELD, TABLE, type Priority, type Proposal, type Row, type RowId } from './table.ts';
+
+/** What one look at one instance found besides actions: when to look again, and which line it waits in. */
+export interface NextLook {
+  readonly uid: string;
+  /** Infinity: only a fact can change anything. */
+  readonly wakeAt: number;
+  readonly waitsFor: { readonly line: string; readonly priority: Priority } | null;
+}
+
+export interface Decision {
+  readonly now: number;
+  readonly actions: readonly DecidedAction[];
+  readonly transitions: readonly DecidedTransition[];
+  readonly holds: readonly DecidedHold[];
+  readonly flaps: readonly { readonly inst: Instance; readonly flap: Flap }[];
+  readonly looks: readonly NextLook[];
+}
+
+/** The room an instance can wait for. */
+export const ROLLOUT_LINE = 'rollout';
+export const budgetLine = (target: string, budget: 'run' | 'stop'): string => `${budget}\0${target}`;
+
+export function decide(state: FleetState, now: number, uids: Iterable<string>): Decision {
+  const out: Draft = { now, actions: [], transitions: [], holds: [], flaps: [], looks: [] };
+  const claims: { inst: Instance; priority: Priority }[] = [];
+  for (const uid of uids) {
+    const inst = state.instances.get(uid);
+    if (inst === undefined) continue;
+    const c = new Case(state, inst, now);
+    const verdict = judge(c, null);
+    if (verdict.proposal === null) settle(out, c, verdict);
+    else claims.push({ inst, priority: verdict.proposal.priority });
+  }
+  claims.sort((a, b) => a.priority - b.priority || a.inst.phaseSeq - b.inst.phaseSeq || byName(a.inst, b.inst));
+  const slots = new Slots(state);
+  for (const { inst } of claims) {
+    const c = new Case(state, inst, now);
+    const verdict = judge(c, slots);
+    if (verdict.proposal !== null) slots.take(c, verdict.proposal, byRollout(c, verdict.proposal));
+    settle(out, c, verdict);
+  }
+  return inOrder(out);
+}
+
+/** By name, then uid, by code unit. */
+export const byName = (a: Instance, b: Instance): number => order(a.name, b.name) || order(a.uid, b.uid);
+
+const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+const UNCLASSIFIED = TABLE[TABLE.length - 1] as Row;
+
+// ── one instance ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export interface Verdict {
+  readonly row: Row;
+  readonly phase: Phase;
+  readonly hold: Hold | null;
+  readonly proposal: Proposal | null;
+  readonly waitsFor: NextLook['waitsFor'];
+}
+
+const applies = (row: Row, c: Case): boolean => row.on === 'both' || (row.on === 'external') === c.external;
+
+/** Goes down the table. With `slots` null, shared room counts as free. */
+export function judge(c: Case, slots: Slots | null): Verdict {
+  let shown: Row | null = null;
+  let phase: Phase | null = null;
+  let hold: Hold | null = null;
+  let waitsFor: NextLook['waitsFor'] = null;
+  const operating = c.inst.operation !== null;
+  for (const row of TABLE) {
+    if (!applies(row, c) || !row.matches(c)) continue;
+    phase ??= row.phase(c);
+    if (shown === null && phase !== null) shown = row;
+    if (operating) {
+      // Row 1 has the action; the rows below it only lend the phase.
+      if (phase !== null) break;
+      continue;
+    }
+    const tried = tryRow(c, row, slots);
+    if (tried.proposal !== null) {
+      return { row: shown ?? row, phase: phase ?? 'DEGRADED', hold, proposal: tried.proposal, waitsFor: null };
+    }
+    if (row === shown) hold = tried.hold;
+    waitsFor ??= tried.waitsFor;
+    if (row.final) break;
+  }
+  const row = shown ?? UNCLASSIFIED;
+  const held = hold !== null && PENDING_WHILE_HELD.has(row.id);
+  return { row, phase: held ? 'PENDING' : (phase ?? 'DEGRADED'), hold, proposal: null, waitsFor };
+}
+
+interface Tried {
+  readonly proposal: Proposal | null;
+  readonly hold: Hold | null;
+  readonly waitsFor: NextLook['waitsFor'];
+}
+
+/** The first of the row's proposals whose gates are open; else the hold of its last, which is what the row is about. */
+function tryRow(c: Case, row: Row, slots: Slots | null): Tried {
+  let hold: Hold | null = null;
+  let waitsFor: NextLook['waitsFor'] = null;
+  for (const proposal of row.proposals(c)) {
+    hold = gate(c, proposal, slots);
+    if (hold === null) return { proposal, hold, waitsFor: null };
+    waitsFor ??= waiting(c, proposal, hold);
+  }
+  return { proposal: null, hold, waitsFor };
+}
+
+function waiting(c: Case, proposal: Proposal, hold: Hold): NextLook['waitsFor'] {
+  const { priority, type } = proposal;
+  if (hold.reason === 'rollout') return { line: ROLLOUT_LINE, priority };
+  if (hold.reason === 'budget' && type !== 'forget') return { line: budgetLine(c.target.name, budgetOf(type)), priority };
+  return null;
+}
+
+// ── what comes of it ────────────────────────────────────────────────────────────────────────────────────────────────
+
+interface Draft {
+  now: number;
+  actions: DecidedAction[];
+  transitions: DecidedTransition[];
+  holds: DecidedHold[];
+  flaps: { inst: Instance; flap: Flap }[];
+  looks: NextLook[];
+}
+
+/** Writes down what this look changes. */
+function settle(out: Draft, c: Case, verdict: Verdict): void {
+  const { inst } = c;
+  for (const flap of inst.flaps) out.flaps.push({ inst, flap });
+  if (verdict.phase !== inst.phase) {
+    out.transitions.push({ instance: inst.name, uid: inst.uid, from: inst.phase, to: verdict.phase, rule: verdict.row.id });
+  }
+  if (!sameHold(verdict.hold, inst.hold)) out.holds.push({ instance: inst.name, uid: inst.uid, hold: verdict.hold });
+  out.actions.push(...marks(c, verdict));
+  if (verdict.proposal !== null) out.actions.push(actionOf(c, verdict.proposal));
+  out.looks.push({ uid: inst.uid, wakeAt: c.wakeAt, waitsFor: verdict.waitsFor });
+}
+
+const sameHold = (a: Hold | null, b: Hold | null): boolean =>
+  a === b || (a !== null && b !== null && a.reason === b.reason && a.rule === b.rule && a.until === b.until && a.detail === b.detail);
+
+function actionOf(c: Case, p: Proposal): DecidedAction {
+  const { inst } = c;
+  const row = TABLE.find((one) => one.id === p.rule) ?? UNCLASSIFIED;
+  const head = { instance: inst.name, uid: inst.uid, type: p.type, rule: p.rule, facts: row.facts(c) };
+  if (p.type === 'forget') return head;
+  const deadlineAt = c.now + c.deadlineMs(p.type);
+  return {
+    ...head,
+    operation: `${inst.uid}#${inst.operations + 1}`,
+    concern: p.concern,
+    attempt: c.concern(p.concern).failures + 1,
+    deadlineAt,
+    graceMs: c.target.graceMs,
+    ...(p.unstarted === true && { unstarted: true }),
+    ...(p.subject !== undefined && { subject: p.subject }),
+    ...(p.counted === true && { counted: true }),
+    ...(byRollout(c, p) && { rolloutUntil: deadlineAt + startGraceMs(inst) + c.state.policy.rollout.healthyForMs }),
+  };
+}
+
+// ── marks: what is done once it is written ──────────────────────────────────────────────────────────────────────────
+
+function marks(c: Case, verdict: Verdict): readonly DecidedAction[] {
+  const { inst } = c;
+  const mark = (type: DecidedAction['type'], rule: RowId, facts: readonly number[], more: Partial<DecidedAction> = {}): DecidedAction => ({
+    instance: inst.name,
+    uid: inst.uid,
+    type,
+    rule,
+    facts,
+    ...more,
+  });
+  const all: DecidedAction[] = [];
+  const operation = inst.operation;
+  if (operation !== null) {
+    const stop = endOf(c, operation);
+    if (stop !== null) all.push(mark(stop.type, 'operating', [operation.seq], { operation: operation.id, reason: stop.reason }));
+  }
+  if (forgiven(c)) all.push(mark('forgive', 'running', [inst.resource?.seq ?? 0], { concern: 'run' }));
+  const proof = rolloutProof(c, verdict);
+  if (proof !== null) all.push(mark(proof, verdict.row.id, [inst.specSeq]));
+  return all;
+}
+
+/** Row 1: abort what is past its deadline or superseded; give up waiting for an abort that is not answered. */
+function endOf(c: Case, operation: Operation): { type: 'abort' | 'abandon'; reason: string } | null {
+  if (operation.abort !== null) {
+    return c.past(operation.abort.at + operation.graceMs) ? { type: 'abandon', reason: operation.abort.reason } : null;
+  }
+  if (c.past(operation.deadlineAt)) return { type: 'abort', reason: 'deadline' };
+  const superseded = supersededBy(c, operation);
+  return superseded === null ? null : { type: 'abort', reason: superseded };
+}
+
+const MAKES_RUN: ReadonlySet<OperationKind> = new Set(['provision', 'start', 'restart', 'update']);
+
+/** Delete beats all but destroy; stop beats whatever makes it run. */
+function supersededBy(c: Case, operation: Operation): string | null {
+  const { inst } = c;
+  if (inst.deletion !== null && inst.deletion.forget) return 'forget';
+  if (inst.desired === 'deleted') return operation.kind === 'destroy' ? null : 'delete';
+  if (inst.desired === 'stopped' && MAKES_RUN.has(operation.kind) && !operation.unstarted) return 'stop';
+  return null;
+}
+
+/** Ten minutes running and live, whatever config and plugins do: earlier failures of `run` count no more. */
+function forgiven(c: Case): boolean {
+  const concern = c.inst.concerns.run;
+  if (concern === undefined || !c.running || c.inst.operation !== null) return false;
+  const liveness = c.liveness();
+  if (liveness !== 'live' && liveness !== 'undeclared') return false;
+  const live = Math.max(c.inst.runningSince ?? c.now, c.inst.agent?.heardAt ?? 0, c.inst.agent?.healthAt ?? 0, concern.failedAt);
+  return c.past(live + FORGIVE_AFTER_MS);
+}
+
+/** Has what this rollout took down come back, stayed away too long, or left the rollout for another reason? */
+function rolloutProof(c: Case, verdict: Verdict): 'rollout-proved' | 'rollout-failed' | 'rollout-left' | null {
+  const due = c.state.rollout?.active.get(c.inst.uid);
+  if (due === undefined) return null;
+  if (c.inst.desired !== 'running') return 'rollout-left';
+  if (c.inst.operation === null && verdict.proposal === null) {
+    const settled = !c.infraDrift() && !c.configUnpersisted();
+    if (verdict.phase === 'SLEEPING' && settled) return 'rollout-proved';
+    if (verdict.phase === 'RUNNING') {
+      const since = c.inst.phase === 'RUNNING' ? c.inst.phaseSince : c.now;
+      if (c.past(since + c.state.policy.rollout.healthyForMs)) return 'rollout-proved';
+    }
+  }
+  return c.past(due) ? 'rollout-failed' : null;
+}
+
+/** Explicit order: by name, then uid, then as decided. */
+function inOrder(out: Draft): Decision {
+  const byInstance = (a: { instance: string; uid: string }, b: { instance: string; uid: string }): number =>
+    order(a.instance, b.instance) || order(a.uid, b.uid);
+  out.actions.sort(byInstance);
+  out.transitions.sort(byInstance);
+  out.holds.sort(byInstance);
+  out.flaps.sort((a, b) => byName(a.inst, b.inst));
+  return out;
+}

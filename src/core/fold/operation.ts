@@ -1,0 +1,206 @@
+/**
+ * Folds the life of operations: begun by a decision, ended by a result.
+ *
+ * At most one per instance. A result is believed only under the id of the operation in flight; a late one changes nothing
+ * but asks for another look (L27, L29): what it created is found by that look, and adopted or removed by the table.
+ */
+import { forgive, recordFailure, recordSuccess } from '../concern.ts';
+import type { DecidedAction, EventData, FailureDetail, StoredEvent } from '../events.ts';
+import { QUICK_FAILURE_MS } from '../limits.ts';
+import { livenessOf } from '../liveness.ts';
+import type { ConfigState, FleetState, Instance, InstalledPlugin, Operation, OperationKind } from '../model.ts';
+import { probeAnswered } from './agent.ts';
+import { applyLook } from './resource.ts';
+import { rolloutFailed } from './rollout.ts';
+import { openBreaker, targetOf } from './target.ts';
+
+/** Operations that end the present life, so that its end is no flap. */
+const ENDS_LIFE: ReadonlySet<OperationKind> = new Set(['stop', 'sleep', 'restart', 'update', 'destroy']);
+const STOPS: ReadonlySet<OperationKind> = new Set(['stop', 'sleep', 'destroy']);
+
+/** Stopping has a budget of its own: a fleet busy with creating can still stop a runaway (L84). */
+export const budgetOf = (kind: OperationKind): 'run' | 'stop' => (STOPS.has(kind) ? 'stop' : 'run');
+
+export function beginOperation(
+  state: FleetState,
+  inst: Instance,
+  action: DecidedAction,
+  kind: OperationKind,
+  event: StoredEvent,
+  now: number,
+): void {
+  const operation: Operation = {
+    id: action.operation ?? '',
+    kind,
+    concern: action.concern ?? 'run',
+    attempt: action.attempt ?? 1,
+    generation: inst.generation,
+    epoch: state.epoch,
+    unstarted: action.unstarted ?? false,
+    subject: action.subject ?? null,
+    rule: action.rule,
+    startedAt: now,
+    seq: event.seq,
+    deadlineAt: action.deadlineAt ?? now,
+    graceMs: action.graceMs ?? 0,
+    abort: null,
+    counted: action.counted ?? false,
+  };
+  inst.operation = operation;
+  inst.operations += 1;
+  inst.operationSeq = event.seq;
+  targetOf(state, inst.spec.target).inFlight[budgetOf(kind)] += 1;
+  const life = inst.resource;
+  if (ENDS_LIFE.has(kind) && life !== null && life.state !== 'missing' && life.state !== 'stopped') {
+    inst.endingIncarnation = life.incarnation;
+  }
+  if (operation.counted) countCause(state, inst, operation, event);
+}
+
+/** A restart for silence and the like is itself a failure of `run`: the agent was found wanting. */
+function countCause(state: FleetState, inst: Instance, operation: Operation, event: StoredEvent): void {
+  const causes = {
+    silent: { cause: 'silence', code: 'silent', message: 'the agent fell silent and was restarted' },
+    'agent-degraded': { cause: 'degraded', code: 'degraded', message: 'the agent reported itself degraded and was restarted' },
+    changing: { cause: 'changing', code: 'stuck-changing', message: 'its target kept changing it past the deadline, and it was restarted' },
+  } as const;
+  const why = causes[operation.rule as keyof typeof causes] ?? causes.changing;
+  const life = inst.runningSince;
+  recordFailure(
+    inst,
+    {
+      concern: 'run',
+      class: 'transient',
+      ...why,
+      at: event.at,
+      seq: event.seq,
+      quick: life === null || event.at - life < QUICK_FAILURE_MS,
+      operation: operation.id,
+      attempt: operation.attempt,
+      counted: false,
+    },
+    state.policy.giveUpAfter,
+  );
+}
+
+export function operationEnded(state: FleetState, inst: Instance, data: EventData['operation.ended'], event: StoredEvent): void {
+  const operation = inst.operation;
+  if (operation === null || operation.id !== data.operation) return;
+  closeOperation(state, inst, event.seq);
+  if (data.saw !== undefined) {
+    const before = inst.resource;
+    applyLook(state, inst, data.saw, event);
+    // It proved not to have touched the life it was sent to end: a later end of that life is nobody's wish.
+    if (data.outcome === 'failed' && data.saw.state === 'running' && before?.incarnation === data.saw.incarnation) inst.endingIncarnation = null;
+  }
+  switch (data.outcome) {
+    case 'succeeded':
+      succeeded(state, inst, operation, data, event);
+      break;
+    case 'failed':
+    case 'timed-out':
+      failed(state, inst, operation, data.error ?? timedOut(operation), event);
+      break;
+    case 'aborted':
+    case 'abandoned':
+      break;
+  }
+}
+
+const timedOut = (operation: Operation): FailureDetail => ({
+  class: 'transient',
+  fault: 'instance',
+  code: 'timed-out',
+  message: `${operation.kind} did not end within its deadline; whether it took effect, the next look tells`,
+});
+
+/** Frees the slot. Results of this operation are late from here on. */
+export function closeOperation(state: FleetState, inst: Instance, seq: number): void {
+  if (inst.operation === null) return;
+  const slots = targetOf(state, inst.spec.target).inFlight;
+  slots[budgetOf(inst.operation.kind)] = Math.max(0, slots[budgetOf(inst.operation.kind)] - 1);
+  inst.operation = null;
+  inst.operationSeq = seq;
+}
+
+function failed(state: FleetState, inst: Instance, operation: Operation, error: FailureDetail, event: StoredEvent): void {
+  if (error.fault === 'target') {
+    openBreaker(state, inst.spec.target, error.message, event);
+    return;
+  }
+  recordFailure(
+    inst,
+    {
+      concern: operation.concern,
+      cause: 'operation',
+      class: error.class,
+      code: error.code,
+      message: error.message,
+      at: event.at,
+      seq: event.seq,
+      quick: true,
+      operation: operation.id,
+      attempt: operation.attempt,
+      counted: operation.counted,
+    },
+    state.policy.giveUpAfter,
+  );
+  if (error.class !== 'conflict') rolloutFailed(state, inst.uid);
+}
+
+function succeeded(state: FleetState, inst: Instance, operation: Operation, data: EventData['operation.ended'], event: StoredEvent): void {
+  targetOf(state, inst.spec.target).breakerRepeats = 0;
+  recordSuccess(inst, operation.concern);
+  const restarted = !operation.unstarted && inst.restartAskedSeq !== null && inst.restartAskedSeq < operation.seq;
+  switch (operation.kind) {
+    case 'provision':
+    case 'start':
+      if (restarted) inst.restartAskedSeq = null;
+      break;
+    case 'restart':
+    case 'update':
+      if (restarted) inst.restartAskedSeq = null;
+      if (!operation.unstarted) inst.restarts = { ...inst.restarts, planned: inst.restarts.planned + 1 };
+      break;
+    case 'sleep':
+      fellAsleep(inst, operation);
+      break;
+    case 'stop':
+      break;
+    case 'destroy':
+      break;
+    case 'apply-config':
+    case 'persist-config':
+      inst.config = mergeConfig(inst.config, data.config ?? {}, event.seq);
+      break;
+    case 'install-plugin':
+    case 'uninstall-plugin':
+      if (data.plugin !== undefined) inst.plugins = mergePlugin(inst.plugins ?? [], data.plugin);
+      if (operation.subject !== null && inst.movedRefs !== null) {
+        const { [operation.subject]: _moved, ...rest } = inst.movedRefs;
+        inst.movedRefs = Object.keys(rest).length === 0 ? null : rest;
+      }
+      break;
+    case 'probe':
+      if (data.probe !== undefined) probeAnswered(inst, data.probe, event);
+      break;
+  }
+}
+
+/** Work or a wake that came while it was being put to sleep wakes it again at once (L58). */
+function fellAsleep(inst: Instance, operation: Operation): void {
+  if (inst.wakeSeq <= operation.seq) inst.awake = false;
+  if (inst.sleepAskedSeq !== null && inst.sleepAskedSeq <= operation.seq) inst.sleepAskedSeq = null;
+  if (livenessOf(inst) !== 'silent') forgive(inst, 'run');
+}
+
+const NO_CONFIG: ConfigState = { applied: null, observed: null, persisted: null, seq: 0 };
+
+export function mergeConfig(config: ConfigState | null, change: { applied?: string; observed?: string; persisted?: string }, seq: number): ConfigState {
+  return { ...(config ?? NO_CONFIG), ...change, seq };
+}
+
+function mergePlugin(installed: readonly InstalledPlugin[], change: InstalledPlugin | { source: string; removed: true }): readonly InstalledPlugin[] {
+  const rest = installed.filter((plugin) => plugin.source !== change.source);
+  return 'removed' in change ? rest : [...rest, change].sort((a, b) => (a.source < b.source ? -1 : 1));
+}

@@ -1,0 +1,205 @@
+/**
+ * Folds what authorities say of resources, and finds the flaps: lives that ended though nobody asked.
+ *
+ * Each life is known by its incarnation. A life that ended is never seen running again (L77), its end is said once, and
+ * an end that an operation of ours was sent to bring about is no flap, even when that operation was given up.
+ */
+import { recordFailure } from '../concern.ts';
+import type { StoredEvent } from '../events.ts';
+import { classifyExit, exitText, flapKind } from '../exits.ts';
+import { MAX_PENDING_FLAPS, QUICK_FAILURE_MS } from '../limits.ts';
+import type { Exit, FleetState, Instance, Look, Resource } from '../model.ts';
+import { recordLoss, recordRecovery, targetOf } from './target.ts';
+
+const alive = <L extends Look>(look: L | null): look is L => look !== null && (look.state === 'running' || look.state === 'changing');
+const exists = (look: Look | null): boolean => look !== null && look.state !== 'missing';
+
+/** True when the look began before the last operation of this instance was decided or ended (L77). */
+export const isStaleLook = (inst: Instance, began: number): boolean => began < inst.operationSeq;
+
+/** A look from a listing or an event stream. */
+export function resourceObserved(
+  state: FleetState,
+  inst: Instance,
+  look: Look,
+  how: { began: number; eventful: boolean },
+  event: StoredEvent,
+): void {
+  const ended = how.eventful && look.state === 'stopped' && look.incarnation !== null;
+  if (!ended && isStaleLook(inst, how.began)) return;
+  if (ended && inst.resource?.incarnation !== look.incarnation) {
+    // The end of another life than the one we know: an older one told late, one that nobody saw begin, or a new one
+    // that ended before its start was reported. It counts; what we know of the present life stands.
+    endLife(state, inst, look.incarnation, look.exit, true, event);
+    if (alive(inst.resource) || inst.operation !== null) return;
+  }
+  applyLook(state, inst, look, event);
+}
+
+/** What is now known of the resource, from whatever trustworthy source. */
+export function applyLook(state: FleetState, inst: Instance, seen: Look, event: StoredEvent): void {
+  const old = inst.resource;
+  const look = seen.incarnation !== null && seen.incarnation === inst.endedIncarnation && alive(seen) ? stoppedNow(seen, old) : seen;
+  if (alive(old)) {
+    const replaced = alive(look) && look.incarnation !== null && old.incarnation !== null && look.incarnation !== old.incarnation;
+    if (look.state === 'stopped' || replaced) {
+      endLife(state, inst, look.state === 'stopped' ? (look.incarnation ?? old.incarnation) : old.incarnation, look.exit, quickLife(inst, event), event);
+      const unseenRestarts = Math.max(0, look.restarts - old.restarts - 1);
+      if (unseenRestarts > 0) inst.restarts = { ...inst.restarts, crashes: inst.restarts.crashes + unseenRestarts };
+    }
+  }
+  if (exists(old) && look.state === 'missing') vanish(state, inst, event);
+  const same = old !== null && old.state === look.state && old.incarnation === look.incarnation;
+  const newLife = alive(look) && (!alive(old) || (old.incarnation !== look.incarnation && look.incarnation !== null));
+  const target = targetOf(state, inst.spec.target);
+  target.existing += (look.state !== 'missing' ? 1 : 0) - (exists(old) ? 1 : 0);
+  claimRef(state, inst, look);
+  inst.resource = {
+    ...look,
+    exit: look.exit ?? (look.state === 'stopped' ? (old?.exit ?? null) : null),
+    since: same ? old.since : event.at,
+    seq: same ? old.seq : event.seq,
+  };
+  if (look.state !== 'missing') inst.existed = true;
+  if (newLife) beginLife(inst, event);
+  if (look.state === 'running') {
+    if (newLife || inst.runningSince === null) inst.runningSince = event.at;
+    recordRecovery(state, inst);
+  } else inst.runningSince = null;
+}
+
+const stoppedNow = (seen: Look, old: Resource | null): Look => ({
+  ...seen,
+  state: 'stopped',
+  exit: old?.incarnation === seen.incarnation ? (old?.exit ?? null) : null,
+});
+
+const quickLife = (inst: Instance, event: StoredEvent): boolean =>
+  event.at - (inst.runningSince ?? inst.resource?.since ?? event.at) < QUICK_FAILURE_MS;
+
+function beginLife(inst: Instance, event: StoredEvent): void {
+  if (inst.spec.heartbeat !== null || inst.spec.health !== null || inst.agent !== null) {
+    inst.agent = {
+      heard: 'never',
+      heardSeq: event.seq,
+      heardAt: event.at,
+      health: 'unasked',
+      healthSeq: event.seq,
+      healthAt: event.at,
+      degraded: null,
+      busy: false,
+      version: inst.agent?.version ?? null,
+    };
+  }
+  // It starts from its backing store; what it was told before is gone (L36).
+  if (inst.config !== null) inst.config = { ...inst.config, applied: inst.config.persisted, observed: null };
+  inst.activeAt = event.at;
+  inst.completed = false;
+  // A lazy one found running is adopted as awake, whoever woke it.
+  if (inst.spec.lifecycle === 'lazy' && inst.desired === 'running') inst.awake = true;
+  if (inst.operation === null) inst.restartAskedSeq = null;
+}
+
+/** One life is over. Says who is to blame, once. */
+function endLife(
+  state: FleetState,
+  inst: Instance,
+  incarnation: string | null,
+  exit: Exit | null,
+  quick: boolean,
+  event: StoredEvent,
+): void {
+  if (incarnation !== null && incarnation === inst.endedIncarnation) return;
+  inst.endedIncarnation = incarnation;
+  const planned = inst.desired !== 'running' || (incarnation !== null && incarnation === inst.endingIncarnation);
+  const exitClass = classifyExit(exit, planned);
+  if (exitClass === 'planned') return;
+  if (exitClass === 'completed' && inst.spec.lifecycle === 'lazy') {
+    // Its exit 0 is sleep, unless somebody is waiting for an answer.
+    if (!inst.work.open) inst.awake = false;
+    return;
+  }
+  if (exitClass === 'completed' && inst.spec.onComplete === 'stop') {
+    inst.completed = true;
+    return;
+  }
+  flap(inst, { kind: flapKind(inst.spec.targetType, 'stopped'), seq: event.seq, at: event.at, incarnation, exit });
+  inst.restarts = { ...inst.restarts, crashes: inst.restarts.crashes + 1 };
+  recordLoss(state, inst, 'stopped', event);
+  recordFailure(
+    inst,
+    {
+      concern: 'run',
+      cause: 'exit',
+      class: exitClass === 'config-invalid' ? 'terminal' : 'transient',
+      code: exitClass,
+      message: `the agent stopped though nobody asked: ${exitText(exit)}`,
+      at: event.at,
+      seq: event.seq,
+      quick,
+      operation: null,
+      attempt: null,
+      counted: false,
+    },
+    state.policy.giveUpAfter,
+  );
+}
+
+/** It existed and is proved to exist no more. */
+function vanish(state: FleetState, inst: Instance, event: StoredEvent): void {
+  const kind = inst.operation?.kind;
+  if (inst.desired === 'deleted' || kind === 'destroy' || kind === 'update') return;
+  const old = inst.resource;
+  if (old?.incarnation != null) inst.endedIncarnation = old.incarnation;
+  flap(inst, { kind: flapKind(inst.spec.targetType, 'missing'), seq: event.seq, at: event.at, incarnation: old?.incarnation ?? null, exit: null });
+  if (inst.desired !== 'running') return;
+  recordLoss(state, inst, 'missing', event);
+  recordFailure(
+    inst,
+    {
+      concern: 'run',
+      cause: 'exit',
+      class: 'transient',
+      code: 'missing',
+      message: `its resource ${old?.ref ?? ''} is gone from target "${inst.spec.target}" though nobody asked`,
+      at: event.at,
+      seq: event.seq,
+      quick: quickLife(inst, event),
+      operation: null,
+      attempt: null,
+      counted: false,
+    },
+    state.policy.giveUpAfter,
+  );
+}
+
+function flap(inst: Instance, one: Instance['flaps'][number]): void {
+  inst.flaps = [...inst.flaps.slice(-(MAX_PENDING_FLAPS - 1)), one];
+}
+
+const refKey = (inst: Instance, ref: string): string => `${inst.spec.target}\0${ref}`;
+
+/** Keeps the index behind invariant 3: no two instances hold one resource. */
+function claimRef(state: FleetState, inst: Instance, look: Look): void {
+  const oldRef = exists(inst.resource) ? (inst.resource?.ref ?? null) : null;
+  const newRef = look.state === 'missing' ? null : look.ref;
+  if (oldRef === newRef) return;
+  if (oldRef !== null) releaseRef(state, inst, oldRef);
+  if (newRef === null) return;
+  const holders = state.refs.get(refKey(inst, newRef)) ?? [];
+  for (const holder of holders) state.dirty.add(holder);
+  state.refs.set(refKey(inst, newRef), [...holders, inst.uid]);
+}
+
+export function releaseRef(state: FleetState, inst: Instance, ref: string): void {
+  const left = (state.refs.get(refKey(inst, ref)) ?? []).filter((uid) => uid !== inst.uid);
+  for (const holder of left) state.dirty.add(holder);
+  if (left.length === 0) state.refs.delete(refKey(inst, ref));
+  else state.refs.set(refKey(inst, ref), left);
+}
+
+/** True when another instance holds the same resource (invariant 3; both are held until one lets go). */
+export function sharesResource(state: FleetState, inst: Instance): boolean {
+  const ref = inst.resource?.ref;
+  return ref != null && exists(inst.resource) && (state.refs.get(refKey(inst, ref))?.length ?? 0) > 1;
+}

@@ -1,0 +1,191 @@
+/**
+ * Folds what operators declare and ask.
+ */
+import { pardonAll } from '../concern.ts';
+import type { EventData, StoredEvent } from '../events.ts';
+import { MAX_OPERATOR_HOLDS } from '../limits.ts';
+import type { FleetState, Instance, OperatorHold } from '../model.ts';
+import { rolloutBegins, rolloutOverridden } from './rollout.ts';
+import { recordRecovery, targetOf, targetOverridden } from './target.ts';
+
+export function specApplied(state: FleetState, uid: string, name: string, data: EventData['spec.applied'], event: StoredEvent): void {
+  targetOf(state, data.spec.target);
+  const known = state.instances.get(uid);
+  if (known === undefined) {
+    declare(state, uid, name, data, event);
+    return;
+  }
+  rolloutBegins(state, data.revision, event.at);
+  known.spec = data.spec;
+  known.hashes = data.hashes;
+  known.generation = data.generation;
+  known.specSeq = event.seq;
+  known.specAt = event.at;
+  known.completed = false;
+  // A fixed spec is reason to try again at once, whatever failed before (L74).
+  pardonAll(known);
+}
+
+function declare(state: FleetState, uid: string, name: string, data: EventData['spec.applied'], event: StoredEvent): void {
+  const before = state.names.get(name);
+  if (before !== undefined) state.predecessors.set(name, [...(state.predecessors.get(name) ?? []), before]);
+  state.names.set(name, uid);
+  state.instances.set(uid, newInstance(uid, name, data, event));
+}
+
+function newInstance(uid: string, name: string, data: EventData['spec.applied'], event: StoredEvent): Instance {
+  return {
+    uid,
+    name,
+    spec: data.spec,
+    hashes: data.hashes,
+    generation: data.generation,
+    specSeq: event.seq,
+    specAt: event.at,
+    createdAt: event.at,
+    desired: 'running',
+    desiredSeq: event.seq,
+    deletion: null,
+    existed: false,
+    resource: null,
+    runningSince: null,
+    endingIncarnation: null,
+    endedIncarnation: null,
+    completed: false,
+    operation: null,
+    operations: 0,
+    operationSeq: 0,
+    concerns: {},
+    agent: null,
+    awake: false,
+    wakeSeq: 0,
+    sleepAskedSeq: null,
+    restartAskedSeq: null,
+    activeAt: event.at,
+    work: NO_WORK,
+    config: null,
+    plugins: null,
+    movedRefs: null,
+    flaps: NO_FLAPS,
+    restarts: NO_RESTARTS,
+    quarantinedSeq: null,
+    phase: 'CREATING',
+    phaseSince: event.at,
+    phaseSeq: event.seq,
+    hold: null,
+  };
+}
+
+const NO_WORK = { open: false, leaseUntil: null };
+const NO_FLAPS: Instance['flaps'] = [];
+const NO_RESTARTS = { crashes: 0, planned: 0 };
+
+export function specDeleted(state: FleetState, inst: Instance, data: EventData['spec.deleted'], event: StoredEvent): void {
+  inst.desired = 'deleted';
+  inst.desiredSeq = event.seq;
+  // Asking again may add `forget`, or a name to what a prune began; it never takes anything back.
+  inst.deletion = {
+    data: data.data,
+    forget: data.forget || (inst.deletion?.forget ?? false),
+    prune: data.prune && (inst.deletion?.prune ?? true),
+  };
+  recordRecovery(state, inst);
+}
+
+export function secretRotated(state: FleetState, data: EventData['secret.rotated'], event: StoredEvent): void {
+  rolloutBegins(state, `secret ${data.secret}@${data.version}`, event.at);
+  for (const uid of Object.keys(data.hashes).sort()) {
+    const inst = state.instances.get(uid);
+    const hashes = data.hashes[uid];
+    if (inst === undefined || hashes === undefined) continue;
+    inst.hashes = hashes;
+    pardonAll(inst);
+    state.dirty.add(uid);
+  }
+}
+
+type Command = EventData['command.issued'];
+
+/** Commands to the fleet: holds, releases, overrides. */
+export function fleetCommanded(state: FleetState, data: Command, event: StoredEvent): void {
+  switch (data.verb) {
+    case 'hold': {
+      const hold: OperatorHold = {
+        id: data.id,
+        reason: data.reason,
+        by: event.by?.token ?? null,
+        at: event.at,
+        until: data.until,
+        target: data.target,
+        instances: data.instances,
+      };
+      state.holds = [...state.holds.filter((other) => other.id !== data.id), hold].slice(-MAX_OPERATOR_HOLDS);
+      break;
+    }
+    case 'release':
+      state.holds = state.holds.filter((hold) => !covers(data, hold));
+      break;
+    case 'override':
+      if (data.target !== null) targetOverridden(state, data.target, data.identity);
+      if (data.rollout) rolloutOverridden(state);
+      break;
+    default:
+      return;
+  }
+  for (const uid of state.instances.keys()) state.dirty.add(uid);
+}
+
+/** A release without a scope releases everything; with one, exactly the holds of that scope. */
+function covers(release: { target: string | null; instances: readonly string[] | null }, hold: OperatorHold): boolean {
+  if (release.target === null && release.instances === null) return true;
+  if (release.target !== hold.target) return false;
+  if (release.instances === null) return hold.instances === null;
+  const released = new Set(release.instances);
+  return hold.instances !== null && hold.instances.every((name) => released.has(name));
+}
+
+/** Commands to one instance. What cannot be was refused before it became a fact (`core/commands`). */
+export function instanceCommanded(state: FleetState, inst: Instance, data: Command, event: StoredEvent): void {
+  if (inst.desired === 'deleted') return;
+  switch (data.verb) {
+    case 'reconcile':
+      pardonAll(inst);
+      inst.quarantinedSeq = null;
+      break;
+    case 'stop':
+      desire(inst, 'stopped', event);
+      inst.awake = false;
+      inst.sleepAskedSeq = null;
+      inst.restartAskedSeq = null;
+      recordRecovery(state, inst);
+      break;
+    case 'resume':
+      desire(inst, 'running', event);
+      inst.completed = false;
+      pardonAll(inst);
+      break;
+    case 'restart':
+      inst.restartAskedSeq = event.seq;
+      inst.completed = false;
+      pardonAll(inst);
+      break;
+    case 'wake':
+      inst.awake = true;
+      inst.wakeSeq = event.seq;
+      inst.activeAt = event.at;
+      inst.sleepAskedSeq = null;
+      pardonAll(inst);
+      break;
+    case 'sleep':
+      inst.sleepAskedSeq = event.seq;
+      break;
+    default:
+      break;
+  }
+}
+
+function desire(inst: Instance, desired: 'running' | 'stopped', event: StoredEvent): void {
+  if (inst.desired === desired) return;
+  inst.desired = desired;
+  inst.desiredSeq = event.seq;
+}

@@ -1,0 +1,154 @@
+/**
+ * Folds what is known of targets: whether they can be seen, who they are, their breaker, and how much was lost at once.
+ */
+import type { EventData, StoredEvent } from '../events.ts';
+import {
+  BLAST_FLOOR,
+  BLAST_SHARE,
+  BLAST_WINDOW_MS,
+  BREAKER_BASE_MS,
+  BREAKER_CAP_MS,
+  DEFAULT_GRACE_MS,
+  MESSAGE_CHARS,
+} from '../limits.ts';
+import type { FleetState, Instance, TargetState } from '../model.ts';
+
+export function targetOf(state: FleetState, name: string): TargetState {
+  let target = state.targets.get(name);
+  if (target === undefined) {
+    target = {
+      name,
+      identity: null,
+      synced: false,
+      stale: null,
+      refused: null,
+      abilities: [],
+      deadlinesMs: {},
+      graceMs: DEFAULT_GRACE_MS,
+      maxInFlight: 8,
+      breaker: null,
+      breakerRepeats: 0,
+      losses: new Map(),
+      blast: null,
+      existing: 0,
+      inFlight: { run: 0, stop: 0 },
+    };
+    state.targets.set(name, target);
+  }
+  return target;
+}
+
+export function dirtyTarget(state: FleetState, name: string): void {
+  for (const inst of state.instances.values()) if (inst.spec.target === name) state.dirty.add(inst.uid);
+}
+
+export function targetSynced(state: FleetState, data: EventData['target.synced'], event: StoredEvent): void {
+  const target = targetOf(state, data.target);
+  target.abilities = data.abilities;
+  target.deadlinesMs = data.deadlinesMs;
+  target.graceMs = data.graceMs;
+  target.maxInFlight = data.maxInFlight;
+  if (target.identity !== null && target.identity !== data.identity) {
+    // The name answers, but it is another world: believing its listing would re-create everything (L72).
+    target.refused = {
+      since: event.at,
+      seq: event.seq,
+      identity: data.identity,
+      message: `target "${data.target}" now answers as ${data.identity}; this fleet knows it as ${target.identity}`,
+    };
+    target.synced = false;
+  } else {
+    target.identity = data.identity;
+    target.synced = true;
+    target.refused = null;
+  }
+  target.stale = null;
+  dirtyTarget(state, data.target);
+}
+
+export function targetStale(state: FleetState, data: EventData['target.stale'], event: StoredEvent): void {
+  targetOf(state, data.target).stale = { since: event.at, seq: event.seq, message: data.message.slice(0, MESSAGE_CHARS) };
+  dirtyTarget(state, data.target);
+}
+
+export function targetRefused(state: FleetState, data: EventData['target.refused'], event: StoredEvent): void {
+  const target = targetOf(state, data.target);
+  target.refused = { since: event.at, seq: event.seq, message: data.message.slice(0, MESSAGE_CHARS), identity: data.identity };
+  target.synced = false;
+  dirtyTarget(state, data.target);
+}
+
+/** A complete listing succeeded again: the breaker closes once its wait is over (the gate asks the clock). */
+export function targetCleared(state: FleetState, data: EventData['target.cleared']): void {
+  const target = targetOf(state, data.target);
+  target.breaker = null;
+  dirtyTarget(state, data.target);
+}
+
+/** An operation failed for a reason that is the target's own. */
+export function openBreaker(state: FleetState, name: string, message: string, event: StoredEvent): void {
+  const target = targetOf(state, name);
+  if (target.breaker !== null) return;
+  const wait = Math.min(BREAKER_CAP_MS, BREAKER_BASE_MS * 2 ** Math.min(target.breakerRepeats, 20));
+  target.breakerRepeats += 1;
+  target.breaker = {
+    openedAt: event.at,
+    seq: event.seq,
+    repeats: target.breakerRepeats,
+    notBefore: event.at + wait,
+    message: message.slice(0, MESSAGE_CHARS),
+  };
+  dirtyTarget(state, name);
+}
+
+// ── blast radius ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export const blastThreshold = (existing: number): number => Math.max(BLAST_FLOOR, BLAST_SHARE * existing);
+
+/** Something was lost unasked. More of it within the window than the threshold: healing waits for a second look. */
+export function recordLoss(state: FleetState, inst: Instance, kind: 'stopped' | 'missing' | 'silent', event: StoredEvent): void {
+  const target = targetOf(state, inst.spec.target);
+  const since = event.at - BLAST_WINDOW_MS;
+  if (target.blast === null) for (const [uid, loss] of target.losses) if (loss.at < since) target.losses.delete(uid);
+  target.losses.set(inst.uid, { kind, at: event.at, seq: event.seq });
+  if (target.blast === null && target.losses.size > blastThreshold(target.existing)) {
+    target.blast = { at: event.at, seq: event.seq };
+    for (const uid of target.losses.keys()) state.dirty.add(uid);
+  }
+}
+
+/** It runs again, was heard, or is wanted no more. Missing and silent losses hold until few enough are left. */
+export function recordRecovery(state: FleetState, inst: Instance): void {
+  const target = state.targets.get(inst.spec.target);
+  if (target === undefined || !target.losses.delete(inst.uid)) return;
+  if (target.blast !== null && target.losses.size <= blastThreshold(target.existing)) liftBlast(state, target);
+}
+
+/** A second complete look confirms what was seen stopped; what is missing or silent it cannot confirm. */
+export function sweepCompleted(state: FleetState, data: EventData['sweep.completed']): void {
+  const target = state.targets.get(data.target);
+  if (target === undefined || target.blast === null || data.began < target.blast.seq) return;
+  for (const [uid, loss] of target.losses) {
+    if (loss.kind !== 'stopped' || loss.seq > data.began) continue;
+    target.losses.delete(uid);
+    state.dirty.add(uid);
+  }
+  if (target.losses.size === 0) liftBlast(state, target);
+}
+
+export function liftBlast(state: FleetState, target: TargetState): void {
+  target.blast = null;
+  for (const uid of target.losses.keys()) state.dirty.add(uid);
+  target.losses.clear();
+}
+
+export function targetOverridden(state: FleetState, name: string, identity: string | null): void {
+  const target = targetOf(state, name);
+  if (identity !== null) {
+    target.identity = identity;
+    target.refused = null;
+    target.synced = false;
+  }
+  liftBlast(state, target);
+  dirtyTarget(state, name);
+}

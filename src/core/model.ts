@@ -1,0 +1,461 @@
+/**
+ * The words of the core as types: what is declared (spec), what is known (resource, agent, …) and what is being done
+ * (operation). Everything here is a fold of the log: `evolve` is the only writer, `decide` only reads.
+ *
+ * Times are milliseconds since the epoch on the fleet's own clock (`…At`), spans end in `Ms`, `…Seq` is a position in
+ * the fleet's log.
+ */
+
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+export type JsonObject = { readonly [key: string]: Json };
+
+// ── what is declared ────────────────────────────────────────────────────────────────────────────────────────────────
+
+export type Lifecycle = 'hot' | 'lazy';
+export type OnSilent = 'restart' | 'alert';
+export type OnDegraded = 'restart' | 'alert';
+export type Drift = 'enforce' | 'report';
+
+export interface HeartbeatSpec {
+  readonly everyMs: number;
+  readonly silentAfterMs: number;
+  readonly startGraceMs: number;
+}
+
+/** How the agent's own health is asked. The probe itself belongs to the runtime; its answers are facts. */
+export interface HealthSpec {
+  readonly http: { readonly port: number; readonly path: string };
+  readonly everyMs: number;
+  readonly silentAfterMs: number;
+  readonly startGraceMs: number;
+}
+
+export interface ConfigSpec {
+  readonly channel: string;
+  /** The channel's own settings (path, onChange, …), validated by the channel. */
+  readonly settings: JsonObject;
+  readonly value: Json;
+}
+
+export interface PluginSpec {
+  readonly source: string;
+  readonly ref: string | null;
+  readonly integrity: string | null;
+  readonly track: boolean;
+}
+
+export interface ExposeSpec {
+  readonly port: number;
+  readonly path: string;
+  readonly auth: 'token' | 'none';
+}
+
+/** One declared agent with every default frozen in, so that an upgrade of Holdfast alone changes nothing (L78). */
+export interface Spec {
+  /** The *named* target; `targetType` is what that name meant when the spec was frozen. */
+  readonly target: string;
+  readonly targetType: string;
+  readonly lifecycle: Lifecycle;
+  readonly labels: { readonly [key: string]: string };
+  readonly idleAfterMs: number | null;
+  readonly onComplete: 'restart' | 'stop';
+  readonly onDelete: 'keep' | 'delete';
+  /** What to run, in the words of the target type; opaque to the core. */
+  readonly run: JsonObject;
+  readonly health: HealthSpec | null;
+  readonly heartbeat: HeartbeatSpec | null;
+  readonly config: ConfigSpec | null;
+  readonly plugins: readonly PluginSpec[];
+  readonly expose: readonly ExposeSpec[];
+  /** null: the fleet's policy decides. */
+  readonly onSilent: OnSilent | null;
+  readonly onDegraded: OnDegraded | null;
+  readonly drift: Drift | null;
+}
+
+/** Versioned canonical hashes (`core/hash`) of the parts of a spec. `config` is null where no config is declared. */
+export interface SpecHashes {
+  readonly infra: string;
+  readonly config: string | null;
+}
+
+export interface RolloutPolicy {
+  /** Share (0–1] of the fleet that may be down for a rollout at once; at least one instance. */
+  readonly maxUnavailable: number;
+  readonly healthyForMs: number;
+  readonly maxFailures: number;
+  readonly waitIdleMs: number;
+}
+
+export interface Policy {
+  readonly giveUpAfter: number;
+  readonly retryErrorEveryMs: number;
+  /** null: the target's own default. */
+  readonly maxInFlight: number | null;
+  readonly rollout: RolloutPolicy;
+  readonly onSilent: OnSilent;
+  readonly onDegraded: OnDegraded;
+  readonly drift: Drift;
+}
+
+export const DEFAULT_POLICY: Policy = {
+  giveUpAfter: 10,
+  retryErrorEveryMs: 30 * 60_000,
+  maxInFlight: null,
+  rollout: { maxUnavailable: 0.1, healthyForMs: 30_000, maxFailures: 1, waitIdleMs: 10 * 60_000 },
+  onSilent: 'restart',
+  onDegraded: 'alert',
+  drift: 'enforce',
+};
+
+// ── what is known ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+export type Phase =
+  | 'CREATING'
+  | 'PENDING'
+  | 'RECONCILING'
+  | 'RUNNING'
+  | 'DEGRADED'
+  | 'SLEEPING'
+  | 'STOPPED'
+  | 'UNKNOWN'
+  | 'OFFLINE'
+  | 'ERROR'
+  | 'DELETING';
+
+export const PHASES: readonly Phase[] = [
+  'CREATING',
+  'PENDING',
+  'RECONCILING',
+  'RUNNING',
+  'DEGRADED',
+  'SLEEPING',
+  'STOPPED',
+  'UNKNOWN',
+  'OFFLINE',
+  'ERROR',
+  'DELETING',
+];
+
+export type ExitClass = 'crash' | 'planned' | 'oom' | 'killed' | 'config-invalid' | 'completed';
+
+/** How one incarnation ended. `output` is at most the last `EXIT_OUTPUT_BYTES` of what it wrote. */
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: string | null;
+  readonly oom: boolean;
+  readonly output: string | null;
+}
+
+export type ResourceState = 'running' | 'stopped' | 'changing' | 'missing';
+
+/** One answer of an authority about one resource. `incarnation` names one life of it (pid + start time, for example). */
+export interface Look {
+  readonly state: ResourceState;
+  readonly ref: string | null;
+  readonly incarnation: string | null;
+  /** The infra hash that the resource itself carries. */
+  readonly infra: string | null;
+  readonly exit: Exit | null;
+  /** How often the authority itself restarted it. */
+  readonly restarts: number;
+  /** What clients are shown: pid, containerId, `endpoints`, … */
+  readonly attrs: JsonObject;
+}
+
+export interface Resource extends Look {
+  /** When the present state was first seen, and by which fact. */
+  readonly since: number;
+  readonly seq: number;
+}
+
+export type FlapKind =
+  | 'process_exited'
+  | 'container_stopped'
+  | 'container_missing'
+  | 'instance_terminated'
+  | 'instance_stopped';
+
+/** A stop or disappearance nobody asked for, waiting to be said by the next tick. */
+export interface Flap {
+  readonly kind: FlapKind;
+  readonly seq: number;
+  readonly at: number;
+  readonly incarnation: string | null;
+  readonly exit: Exit | null;
+}
+
+/** What the agent itself lets us know; silence and recovery are facts, never judged by age here. */
+export interface Agent {
+  /** Heartbeats since the present life began. */
+  readonly heard: 'never' | 'heard' | 'silent';
+  readonly heardSeq: number;
+  /** When it last turned heard or silent. */
+  readonly heardAt: number;
+  /** Answers to health probes since the present life began. */
+  readonly health: 'unasked' | 'ok' | 'failing';
+  readonly healthSeq: number;
+  readonly healthAt: number;
+  readonly degraded: { readonly message: string; readonly seq: number; readonly at: number } | null;
+  readonly busy: boolean;
+  readonly version: string | null;
+}
+
+export interface LastError {
+  readonly code: string;
+  readonly message: string;
+  readonly at: number;
+  readonly seq: number;
+  readonly operation: string | null;
+  readonly attempt: number | null;
+}
+
+/** `run`, `update`, `stop`, `config`, or `plugin:<source>`. */
+export type ConcernName = string;
+
+export interface Concern {
+  /** Failures since the last reset. */
+  readonly failures: number;
+  /** Quick failures in a row: the exponent of the backoff. */
+  readonly streak: number;
+  readonly conflicts: number;
+  readonly notBefore: number;
+  /** When it gave up (or failed terminally); null while it tries. */
+  readonly gaveUpAt: number | null;
+  readonly terminal: boolean;
+  /** What its last failure was about: silence is forgiven by being heard. */
+  readonly cause: 'operation' | 'exit' | 'silence' | 'degraded' | 'changing';
+  readonly failedAt: number;
+  readonly seq: number;
+  readonly error: LastError | null;
+}
+
+export interface ConfigState {
+  readonly applied: string | null;
+  readonly observed: string | null;
+  readonly persisted: string | null;
+  readonly seq: number;
+}
+
+export interface InstalledPlugin {
+  readonly source: string;
+  readonly ref: string | null;
+  readonly sha: string;
+  readonly treeDigest: string;
+}
+
+// ── what is being done ──────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Actions that the runtime carries out against the world. */
+export type OperationKind =
+  | 'provision'
+  | 'start'
+  | 'stop'
+  | 'sleep'
+  | 'restart'
+  | 'update'
+  | 'destroy'
+  | 'apply-config'
+  | 'persist-config'
+  | 'install-plugin'
+  | 'uninstall-plugin'
+  | 'probe';
+
+/** Actions that are complete once they are in the log. */
+export type MarkKind =
+  | 'abort' // tell the operation in flight to stop
+  | 'abandon' // stop waiting for an operation that does not answer its abort
+  | 'forget' // the instance is gone; drop it
+  | 'forgive' // running and live long enough: earlier failures count no more
+  | 'rollout-proved'
+  | 'rollout-failed'
+  | 'rollout-left';
+
+export type ActionType = OperationKind | MarkKind;
+
+export interface Operation {
+  readonly id: string;
+  readonly kind: OperationKind;
+  readonly concern: ConcernName;
+  readonly attempt: number;
+  readonly generation: number;
+  readonly epoch: number;
+  /** Carry it out without starting anything. */
+  readonly unstarted: boolean;
+  /** Plugin source, for plugin operations. */
+  readonly subject: string | null;
+  readonly rule: string;
+  readonly startedAt: number;
+  readonly seq: number;
+  readonly deadlineAt: number;
+  readonly graceMs: number;
+  readonly abort: { readonly at: number; readonly reason: string } | null;
+  /** Its cause was already counted as a failure when it was decided. */
+  readonly counted: boolean;
+}
+
+export type HoldReason =
+  | 'unsynced'
+  | 'target-stale'
+  | 'target-refused'
+  | 'quarantined'
+  | 'conflict'
+  | 'operator-hold'
+  | 'breaker'
+  | 'blast-radius'
+  | 'backoff'
+  | 'gave-up'
+  | 'rollout'
+  | 'rollout-failed'
+  | 'budget'
+  | 'busy'
+  | 'predecessor';
+
+/** Why a decided row does not act now. `until` is null when a fact, not a time, lifts it. */
+export interface Hold {
+  readonly reason: HoldReason;
+  readonly rule: string;
+  readonly until: number | null;
+  /** Who or what holds: an operator's words, a plugin, a target. */
+  readonly detail: string | null;
+}
+
+export type Desired = 'running' | 'stopped' | 'deleted';
+
+/** What an operator asked of deletion. */
+export interface Deletion {
+  readonly data: 'keep' | 'delete';
+  readonly forget: boolean;
+  /** Asked by pruning a manifest, not by name: does not pass an operator hold. */
+  readonly prune: boolean;
+}
+
+/** One incarnation of a declared name. Mutable only by `evolve`, which replaces the small objects inside it. */
+export interface Instance {
+  readonly uid: string;
+  readonly name: string;
+  spec: Spec;
+  hashes: SpecHashes;
+  generation: number;
+  specSeq: number;
+  specAt: number;
+  createdAt: number;
+
+  desired: Desired;
+  desiredSeq: number;
+  deletion: Deletion | null;
+
+  /** Seen to exist under our label at least once. Never unset (L16). */
+  existed: boolean;
+  resource: Resource | null;
+  /** Since when it has been seen running without a break; null when not. */
+  runningSince: number | null;
+  /** The life that an operation of ours was sent to end; its end is no flap. */
+  endingIncarnation: string | null;
+  /** The last life known to have ended: it cannot be seen running again (L77). */
+  endedIncarnation: string | null;
+  /** Ended by exit 0 under `onComplete: stop`. */
+  completed: boolean;
+
+  operation: Operation | null;
+  operations: number;
+  /** Log position of the last operation decided or ended: older looks are discarded (L77). */
+  operationSeq: number;
+
+  concerns: { [name: ConcernName]: Concern };
+  agent: Agent | null;
+
+  /** Lazy: there is a reason to be awake. Meaningless for hot ones. */
+  awake: boolean;
+  wakeSeq: number;
+  sleepAskedSeq: number | null;
+  restartAskedSeq: number | null;
+  /** Last of ready / wake / work / owner start, for `idleAfter`. */
+  activeAt: number;
+  /** Open requests through the proxy, and a lease for work that has none. */
+  work: { readonly open: boolean; readonly leaseUntil: number | null };
+
+  config: ConfigState | null;
+  plugins: readonly InstalledPlugin[] | null;
+  /** Tracked sources whose ref moved since they were installed: source → sha. */
+  movedRefs: { readonly [source: string]: string } | null;
+
+  flaps: readonly Flap[];
+  restarts: { readonly crashes: number; readonly planned: number };
+  quarantinedSeq: number | null;
+
+  phase: Phase;
+  phaseSince: number;
+  phaseSeq: number;
+  hold: Hold | null;
+}
+
+export interface TargetState {
+  readonly name: string;
+  identity: string | null;
+  /** Synced since the last `owner.started`. */
+  synced: boolean;
+  stale: { readonly since: number; readonly seq: number; readonly message: string } | null;
+  refused: { readonly since: number; readonly seq: number; readonly message: string; readonly identity: string | null } | null;
+  abilities: readonly string[];
+  deadlinesMs: { readonly [kind: string]: number };
+  graceMs: number;
+  maxInFlight: number;
+  breaker: { readonly openedAt: number; readonly seq: number; readonly repeats: number; readonly notBefore: number; readonly message: string } | null;
+  /** How often the breaker opened without a success between. */
+  breakerRepeats: number;
+  /** Recent unasked losses: uid → what and when. Bounded by the window and by the number of instances. */
+  losses: Map<string, { readonly kind: 'stopped' | 'missing' | 'silent'; readonly at: number; readonly seq: number }>;
+  /** Set while more was lost at once than may be healed without a second look. */
+  blast: { readonly at: number; readonly seq: number } | null;
+  /** Instances that exist on it (asleep ones included). */
+  existing: number;
+  /** Operations in flight: what runs, and what stops. Each has the budget to itself. */
+  inFlight: { run: number; stop: number };
+}
+
+export interface OperatorHold {
+  readonly id: string;
+  readonly reason: string;
+  readonly by: string | null;
+  readonly at: number;
+  readonly until: number | null;
+  readonly target: string | null;
+  readonly instances: readonly string[] | null;
+}
+
+export interface RolloutState {
+  /** The manifest revision (or secret version) being rolled out. */
+  readonly revision: string;
+  readonly at: number;
+  readonly proved: number;
+  readonly failures: number;
+  /** Taken down by this rollout and not yet proved: uid → when proof is due. */
+  readonly active: ReadonlyMap<string, number>;
+}
+
+export interface FleetState {
+  readonly fleet: string;
+  /** Last event folded, and its time. */
+  seq: number;
+  at: number;
+  epoch: number;
+  ownerAt: number;
+  ownerSeq: number;
+  policy: Policy;
+  revision: string | null;
+  /** The manifest as last applied, normalised. */
+  manifest: Json;
+  instances: Map<string, Instance>;
+  /** name → the newest uid under that name. */
+  names: Map<string, string>;
+  /** name → older uids still being deleted. */
+  predecessors: Map<string, readonly string[]>;
+  targets: Map<string, TargetState>;
+  /** target + resource ref → uids that hold it; more than one breaks invariant 3. */
+  refs: Map<string, readonly string[]>;
+  holds: readonly OperatorHold[];
+  rollout: RolloutState | null;
+  /** Instances whose facts changed since they were last decided. Derived; not part of a snapshot. */
+  dirty: Set<string>;
+}

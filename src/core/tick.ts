@@ -1,0 +1,43 @@
+/**
+ * One tick, without its world: who is to be looked at, what is decided, and what of it goes into the log. The fleet loop
+ * commits it, the dry run shows it, replay compares it with what was recorded; all three run this very code.
+ */
+import type { Agenda } from './agenda.ts';
+import { decide, type Decision } from './decide.ts';
+import type { NewEvent, StoredEvent } from './events.ts';
+import { evolve } from './evolve.ts';
+import { LOGIC_VERSION } from './limits.ts';
+import type { FleetState } from './model.ts';
+
+/** What the next tick decides at `now`, given the facts folded so far. Changes nothing. */
+export function plan(state: FleetState, agenda: Agenda, now: number): { decision: Decision; looked: ReadonlySet<string> } {
+  const looked = agenda.candidates(state, now);
+  return { decision: decide(state, now, looked), looked };
+}
+
+/** A tick is written iff it has an action, a transition, a change of hold, or a flap. */
+export function toEvents(decision: Decision): readonly NewEvent[] {
+  const { now, actions, transitions, holds, flaps } = decision;
+  if (actions.length + transitions.length + holds.length + flaps.length === 0) return [];
+  const tick: NewEvent = { type: 'tick.decided', data: { now, logic: LOGIC_VERSION, actions, transitions, holds } };
+  return [
+    tick,
+    ...flaps.map(({ inst, flap }): NewEvent => {
+      const { kind, incarnation } = flap;
+      const exit = flap.exit === null ? null : { ...flap.exit, output: null };
+      return { type: 'flap.observed', instance: inst.name, uid: inst.uid, data: { kind, incarnation, exit, output: flap.exit?.output ?? null } };
+    }),
+  ];
+}
+
+/** The decision is in the log as `written` (nothing, if it decided nothing): folds it, and sets the next looks. */
+export function conclude(
+  state: FleetState,
+  agenda: Agenda,
+  planned: { decision: Decision; looked: ReadonlySet<string> },
+  written: readonly StoredEvent[],
+): void {
+  for (const uid of planned.looked) state.dirty.delete(uid);
+  for (const event of written) evolve(state, event);
+  agenda.done(state, planned.decision.looks);
+}

@@ -1,0 +1,128 @@
+/**
+ * A target is a named place where resources live: a host's processes, a Docker engine, a cloud account. It is a handful of
+ * idempotent verbs, each under an abort signal; optional abilities are small interfaces of their own.
+ *
+ * Promises every implementation keeps (`test/contract/target` holds them to it):
+ *  1. It answers `running`, `stopped`, `missing` or `changing` only when it knows; otherwise it throws `TargetError`.
+ *  2. Names are deterministic and creates conditional: repeating a verb after a crash finds what the first try made.
+ *  3. A verb ends soon after its signal aborts, by rejecting; it may have taken effect, and the next look tells.
+ *  4. It touches only what carries this deployment's label and the asked uid.
+ */
+import type { JsonObject, Look, OperationKind, Spec } from '../core/model.ts';
+import type { FailureDetail } from '../core/events.ts';
+
+export class TargetError extends Error {
+  override readonly name = 'TargetError';
+  readonly detail: FailureDetail;
+  /** What is known of the resource in spite of the failure. */
+  readonly saw: Look | null;
+  constructor(detail: FailureDetail, saw: Look | null = null, options?: { cause?: unknown }) {
+    super(detail.message, options);
+    this.detail = detail;
+    this.saw = saw;
+  }
+}
+
+/** The instance as a target needs to know it. */
+export interface Subject {
+  readonly fleet: string;
+  readonly instance: string;
+  readonly uid: string;
+  readonly generation: number;
+  readonly spec: Spec;
+  readonly infraHash: string;
+  /** Added to the agent's environment by the runtime (its URL and token, for example). Never logged. */
+  readonly env: { readonly [name: string]: string };
+}
+
+export interface Listing {
+  /** Who answered: host, engine or account id. Another identity is another world. */
+  readonly identity: string;
+  /** Everything with this deployment's label, whatever the fleet. A partial answer is a `TargetError`, never a listing. */
+  readonly items: readonly ListedResource[];
+}
+
+export interface ListedResource {
+  readonly fleet: string;
+  readonly instance: string;
+  readonly uid: string;
+  readonly look: Look;
+}
+
+/** What the authority reported by itself, between two listings. */
+export type TargetNotice =
+  | { readonly kind: 'changed'; readonly fleet: string; readonly uid: string; readonly look: Look }
+  /** Something happened that a listing must clear up (a removal, a broken stream). */
+  | { readonly kind: 'look-again'; readonly reason: string };
+
+export interface TargetTraits {
+  readonly type: string;
+  /** Deadline of each operation, ms. The stuck threshold is derived from it: deadline + grace. */
+  readonly deadlinesMs: { readonly [K in OperationKind]?: number };
+  readonly graceMs: number;
+  readonly maxInFlight: number;
+  /** Time between two full listings. */
+  readonly sweepEveryMs: number;
+  readonly sweepDeadlineMs: number;
+  /** Names of the optional abilities it has; `restarts`: the authority restarts things by itself. */
+  readonly abilities: readonly string[];
+}
+
+export interface Target {
+  readonly traits: TargetTraits;
+
+  /** Everything that is ours, complete, or an error. */
+  list(signal: AbortSignal): Promise<Listing>;
+  /** One resource, asked of the authority itself. */
+  inspect(subject: Subject, signal: AbortSignal): Promise<Look>;
+
+  /** Makes it exist as declared; started unless `unstarted`. Finds its own earlier try. */
+  provision(subject: Subject, how: { unstarted: boolean }, signal: AbortSignal): Promise<Look>;
+  start(subject: Subject, signal: AbortSignal): Promise<Look>;
+  /** Stops it, keeping resource and data. */
+  stop(subject: Subject, signal: AbortSignal): Promise<Look>;
+  /** Brings an existing one to the declared infra, data kept; runs afterwards unless `unstarted`. */
+  update(subject: Subject, how: { unstarted: boolean }, signal: AbortSignal): Promise<Look>;
+  /** Removes it and proves it gone (`missing`), deleting its data only if told to. */
+  destroy(subject: Subject, how: { data: 'keep' | 'delete' }, signal: AbortSignal): Promise<Look>;
+
+  readonly watch?: WatchAbility;
+  readonly logs?: LogsAbility;
+  readonly config?: ConfigAbility;
+  readonly plugins?: PluginAbility;
+
+  /** Releases what it holds here. What runs, runs on. */
+  close(): Promise<void>;
+}
+
+/** Speed: told of changes as they happen. Returns how to stop watching. */
+export type WatchAbility = (deployment: string, tell: (notice: TargetNotice) => void) => () => void;
+
+/** Output of the present life, or of the one before; `tail` last lines, then whatever follows while `follow`. */
+export type LogsAbility = (
+  subject: Subject,
+  ask: { follow: boolean; tail: number; previous: boolean },
+  signal: AbortSignal,
+) => AsyncIterable<Uint8Array>;
+
+/** Delivery of declared config. `apply` reaches the running agent and reads back; `persist` reaches what it starts from. */
+export interface ConfigAbility {
+  apply(subject: Subject, signal: AbortSignal): Promise<{ applied: string; observed: string }>;
+  persist(subject: Subject, signal: AbortSignal): Promise<{ persisted: string }>;
+}
+
+export interface PluginAbility {
+  install(subject: Subject, source: string, signal: AbortSignal): Promise<{ source: string; ref: string | null; sha: string; treeDigest: string }>;
+  uninstall(subject: Subject, source: string, signal: AbortSignal): Promise<void>;
+}
+
+/** A target type: how a named target of it is made from `holdfast.yaml`, and how its `run` section is checked. */
+export interface TargetType {
+  readonly type: string;
+  readonly lifecycles: readonly ('hot' | 'lazy')[];
+  /** Checks and freezes the `run` section: defaults filled in, or every problem with its path below `run`. */
+  run(raw: JsonObject): { ok: true; run: JsonObject } | { ok: false; problems: readonly { path: string; message: string }[] };
+  /** Keys of the frozen `run` (and of the spec) that need a re-provision when they change go into the infra hash. */
+  infra(spec: Spec): JsonObject;
+  create(settings: JsonObject, context: { deployment: string; dataDir: string; name: string }): Target;
+}

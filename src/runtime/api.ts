@@ -1,0 +1,218 @@
+/**
+ * What the faces (HTTP, CLI) ask of the runtime, and nothing else. Every verb resolves only when its effect on the log is
+ * durable; what cannot be is a `Refusal` that names the rule.
+ */
+import type { By, StoredEvent, Verb } from '../core/events.ts';
+import type { ActionType, Deletion, Json, JsonObject, Phase, Policy } from '../core/model.ts';
+import type { FleetView, InstanceView } from '../core/view.ts';
+
+export type { FleetView, InstanceView };
+
+/** A request that cannot be granted. `kind` maps to an HTTP status; `rule` names what forbids it. */
+export class Refusal extends Error {
+  override readonly name = 'Refusal';
+  readonly kind: 'invalid' | 'not-found' | 'conflict' | 'stale-revision' | 'forbidden' | 'unavailable' | 'gone';
+  readonly rule: string;
+  readonly errors: readonly FieldError[];
+  constructor(kind: Refusal['kind'], rule: string, message: string, errors: readonly FieldError[] = []) {
+    super(message);
+    this.kind = kind;
+    this.rule = rule;
+    this.errors = errors;
+  }
+}
+
+export interface FieldError {
+  readonly path: string;
+  readonly line: number | null;
+  readonly message: string;
+}
+
+export interface ApplyAsk {
+  /** YAML or JSON. */
+  readonly text: string;
+  readonly dryRun: boolean;
+  /** Number of instances that the caller expects to be pruned; null: nothing is pruned. */
+  readonly prune: number | null;
+  /** Revision that the caller saw; null: whatever is there. */
+  readonly ifMatch: string | null;
+  /** Allows a change of target: the instance is deleted and declared anew. */
+  readonly replace: boolean;
+  readonly by: By;
+}
+
+export interface ApplyResult {
+  readonly dryRun: boolean;
+  readonly revision: string;
+  readonly seq: number;
+  readonly results: readonly {
+    readonly name: string;
+    readonly result: 'created' | 'updated' | 'unchanged' | 'pruned' | 'undeclared';
+    readonly effect: 'none' | 'config' | 'restart' | 'recreate' | 'delete';
+    readonly because: readonly string[];
+    readonly diff: readonly { readonly path: string; readonly from: Json; readonly to: Json }[];
+    /** What a person should know besides. */
+    readonly note: string | null;
+  }[];
+  /** In a dry run: what would refuse it. */
+  readonly problems: readonly { readonly instance: string | null; readonly message: string }[];
+}
+
+export interface CommandResult {
+  readonly seq: number;
+  readonly instance: string;
+  readonly phase: Phase;
+}
+
+export interface WaitResult {
+  readonly outcome: 'succeeded' | 'failed' | 'held' | 'timeout';
+  readonly phase: Phase | null;
+  readonly lastError: InstanceView['lastError'];
+  readonly hold: InstanceView['hold'];
+}
+
+export interface Selector {
+  readonly names?: readonly string[];
+  readonly labels?: { readonly [key: string]: string };
+  readonly phase?: Phase;
+  readonly target?: string;
+}
+
+export interface BulkResult {
+  readonly dryRun: boolean;
+  readonly results: readonly { readonly instance: string; readonly accepted: boolean; readonly seq: number | null; readonly because: string | null }[];
+}
+
+export interface HoldAsk {
+  readonly reason: string;
+  readonly forMs: number | null;
+  readonly target: string | null;
+  readonly instances: readonly string[] | null;
+  readonly by: By;
+}
+
+export interface DryRun {
+  readonly now: string;
+  readonly head: number;
+  readonly pendingFacts: number;
+  readonly actions: readonly {
+    readonly instance: string;
+    readonly type: ActionType;
+    readonly reason: { readonly rule: string; readonly text: string };
+    readonly facts: readonly number[];
+  }[];
+  readonly transitions: readonly { readonly instance: string; readonly from: Phase; readonly to: Phase; readonly rule: string }[];
+  readonly holds: readonly { readonly instance: string; readonly reason: string | null; readonly text: string | null; readonly until: string | null }[];
+}
+
+export interface ReplayAsk {
+  /** Seq, ISO time, or null for the oldest / newest. */
+  readonly from: number | string | null;
+  readonly to: number | string | null;
+  readonly instance: string | null;
+  readonly policy: Partial<Policy> | null;
+  readonly edits: readonly ({ readonly drop: number } | { readonly seq: number; readonly data: JsonObject })[];
+}
+
+export interface Why {
+  readonly instance: string;
+  readonly phase: Phase;
+  readonly rule: string;
+  readonly text: string;
+  readonly facts: readonly { readonly seq: number; readonly type: string; readonly ageMs: number; readonly text: string }[];
+  readonly rejected: readonly { readonly rule: string; readonly because: string }[];
+  readonly hold: InstanceView['hold'];
+  readonly wouldChange: readonly string[];
+  readonly nextLookAt: string | null;
+}
+
+export interface EventView {
+  readonly seq: number;
+  readonly at: string;
+  readonly type: string;
+  readonly instance?: string;
+  readonly uid?: string;
+  readonly data: Json;
+  readonly by?: By;
+}
+
+export interface Readiness {
+  readonly ready: boolean;
+  /** Why not, one sentence each; empty when ready. */
+  readonly because: readonly string[];
+}
+
+export interface Orphan {
+  readonly target: string;
+  readonly fleet: string;
+  readonly instance: string;
+  readonly uid: string;
+  readonly ref: string | null;
+  readonly state: string;
+}
+
+export interface TokenView {
+  readonly name: string;
+  readonly scope: 'read' | 'operate' | 'admin';
+  readonly fleets: readonly string[] | null;
+  readonly createdAt: string;
+  readonly expiresAt: string | null;
+}
+
+export interface Page<T> {
+  readonly items: readonly T[];
+  readonly next: string | null;
+}
+
+/** The runtime, as its faces see it. `fleet` and `name` that are not there reject with `Refusal('not-found')`. */
+export interface Control {
+  readonly deployment: string;
+  readonly version: string;
+
+  apply(fleet: string | null, ask: ApplyAsk): Promise<ApplyResult>;
+  fleets(): Promise<readonly FleetView[]>;
+  fleet(fleet: string): Promise<FleetView>;
+  manifest(fleet: string, revision: string | null): Promise<{ revision: string; manifest: Json }>;
+  dropFleet(fleet: string, by: By): Promise<void>;
+
+  instances(
+    fleet: string,
+    ask: { phase: Phase | null; labels: { readonly [key: string]: string }; limit: number; cursor: string | null },
+  ): Promise<Page<InstanceView>>;
+  instance(fleet: string, name: string): Promise<InstanceView>;
+  why(fleet: string, name: string, at: string | null): Promise<Why>;
+
+  command(fleet: string, name: string, verb: Verb, by: By): Promise<CommandResult>;
+  /** `data: null`: as the spec's `onDelete` declares. */
+  delete(fleet: string, name: string, ask: { data: Deletion['data'] | null; forget: boolean }, by: By): Promise<CommandResult>;
+  bulk(fleet: string, verb: Verb, select: Selector, dryRun: boolean, by: By): Promise<BulkResult>;
+  /** Waits until the instance has settled after `seq`: at rest as desired, failed, or held; or until `timeoutMs`. */
+  settled(fleet: string, name: string, seq: number, timeoutMs: number, signal: AbortSignal): Promise<WaitResult>;
+
+  hold(fleet: string, ask: HoldAsk): Promise<{ seq: number; id: string }>;
+  release(fleet: string, ask: { target: string | null; instances: readonly string[] | null; by: By }): Promise<{ seq: number; released: number }>;
+  override(fleet: string, ask: { target: string | null; identity: string | null; rollout: boolean; by: By }): Promise<{ seq: number }>;
+
+  events(fleet: string, ask: { after: number; to: number | null; instance: string | null; limit: number }): Promise<Page<EventView>>;
+  /** The last seq whose time is ≤ `at` (ms since the epoch); 0 if none. */
+  seqAt(fleet: string, at: number): Promise<number>;
+  /** Every event after `after`, then each new one as it is written; ends when the signal aborts. Bounded: slow readers re-read. */
+  watch(fleet: string, after: number, signal: AbortSignal): AsyncIterable<StoredEvent>;
+  logs(fleet: string, name: string, ask: { follow: boolean; tail: number; previous: boolean }, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
+
+  dryRun(fleet: string): Promise<DryRun>;
+  replay(fleet: string, ask: ReplayAsk): Promise<JsonObject>;
+  orphans(fleet: string): Promise<readonly Orphan[]>;
+  /** Kills what nobody declares, on the operator's word; refuses when more than half of what is seen is unrecognised. */
+  pruneOrphans(fleet: string, expected: number, by: By): Promise<readonly Orphan[]>;
+
+  ready(): Promise<Readiness>;
+  metrics(): Promise<string>;
+
+  tokens(): Promise<readonly TokenView[]>;
+  /** The token itself is in this answer and nowhere else. */
+  createToken(ask: { name: string; scope: TokenView['scope']; fleets: readonly string[] | null; expiresInMs: number | null }): Promise<TokenView & { token: string }>;
+  dropToken(name: string): Promise<void>;
+  /** Who a presented token is; null if it is none of ours or expired. Constant-time. */
+  identify(token: string): Promise<TokenView | null>;
+}

@@ -1,0 +1,131 @@
+/**
+ * The only wiring: which store, which targets, which clock. Everything above it sees ports.
+ */
+import { randomBytes } from 'node:crypto';
+import type { ChannelInfo } from '../core/manifest/context.ts';
+import { readServerFile, type ServerFile } from '../core/server-file.ts';
+import type { Store } from '../ports/store.ts';
+import type { Target, TargetType } from '../ports/target.ts';
+import { openStore } from '../stores/open.ts';
+import { claimHost, type HostClaim } from '../targets/process/claim.ts';
+import { processType } from '../targets/process/type.ts';
+import type { Control } from './api.ts';
+import { createControl } from './control/index.ts';
+import { readAdminToken, readServerText, writeAdminToken, type DataFolder } from './data-folder.ts';
+import type { Log } from './log.ts';
+import { Metrics } from './metrics.ts';
+import { httpProbe } from './probe.ts';
+import { keepRetention } from './retention.ts';
+import { Runtime } from './runtime.ts';
+import { systemClock } from './system-clock.ts';
+import { Targets } from './targets.ts';
+import { VERSION } from './version.ts';
+import type { World } from './world.ts';
+
+const TYPES: ReadonlyMap<string, TargetType> = new Map([[processType.type, processType]]);
+const CHANNELS: ReadonlyMap<string, ChannelInfo> = new Map();
+
+/** The server cannot start; `message` says why, in a sentence or a list of file errors. */
+export class StartError extends Error {
+  override readonly name = 'StartError';
+}
+
+export interface Composed {
+  readonly control: Control;
+  readonly runtime: Runtime;
+  readonly targets: Targets;
+  readonly serverFile: ServerFile;
+  /** Takes over all fleets. */
+  start(): Promise<void>;
+  /** Lets go of everything. With `agents`, stops what runs first. */
+  stop(how: { agents: boolean }): Promise<void>;
+}
+
+export async function compose(folder: DataFolder, options: { storeUrl: string | null; log: Log }): Promise<Composed> {
+  const serverFile = serverFileOf(folder);
+  const store = await openStore(options.storeUrl ?? folder.path);
+  let claim: HostClaim | null = null;
+  try {
+    claim = await claimHost(store.deployment, folder.path);
+    return await assemble(folder, serverFile, store, claim, options.log);
+  } catch (error) {
+    await claim?.close();
+    await store.close();
+    throw error;
+  }
+}
+
+function serverFileOf(folder: DataFolder): ServerFile {
+  const read = readServerFile(readServerText(folder), new Set(TYPES.keys()));
+  if (read.ok) return read.file;
+  const errors = read.errors.map(({ path, line, message }) => `  ${folder.path}/holdfast.yaml:${line}: ${path}: ${message}`);
+  throw new StartError(`the server file is not valid:\n${errors.join('\n')}`);
+}
+
+async function assemble(folder: DataFolder, serverFile: ServerFile, store: Store, claim: HostClaim, log: Log): Promise<Composed> {
+  const clock = systemClock;
+  const named = new Map<string, TargetType>(TYPES);
+  for (const [name, { type }] of serverFile.targets) {
+    const found = TYPES.get(type);
+    if (found !== undefined) named.set(name, found);
+  }
+  const make = (name: string): Target | null => {
+    const type = named.get(name);
+    if (type === undefined) return null;
+    return type.create(serverFile.targets.get(name)?.settings ?? {}, { deployment: store.deployment, dataDir: folder.path, name });
+  };
+  const targets = new Targets(make, store.deployment, clock, log);
+  const metrics = new Metrics();
+  const runtime = new Runtime(`${process.pid}-${randomBytes(4).toString('hex')}`, {
+    store,
+    clock,
+    log,
+    targets,
+    probe: httpProbe,
+    env: () => ({}),
+    ticked: (fleet, report) => metrics.ticked(fleet, report),
+  });
+  const world: World = {
+    version: VERSION,
+    store,
+    clock,
+    log,
+    runtime,
+    targets,
+    targetTypes: named,
+    channels: CHANNELS,
+    newId: () => randomBytes(8).toString('hex'),
+    newSecret: () => randomBytes(32).toString('base64url'),
+    metrics: () => metrics.text(runtime, targets),
+  };
+  const control = createControl(world);
+  const retention = keepRetention(world, serverFile.retention);
+  return {
+    control,
+    runtime,
+    targets,
+    serverFile,
+    async start() {
+      await ensureAdminToken(folder, control);
+      await runtime.start();
+    },
+    async stop({ agents }) {
+      retention.stop();
+      if (agents) await runtime.stopAgents();
+      await runtime.stop();
+      await targets.close();
+      await store.close();
+      await claim.close();
+    },
+  };
+}
+
+/** The token in the folder works, or a new one is written there. */
+async function ensureAdminToken(folder: DataFolder, control: Control): Promise<void> {
+  const known = readAdminToken(folder);
+  if (known !== null && (await control.identify(known)) !== null) return;
+  const existing = await control.tokens();
+  if (existing.some((token) => token.name === 'admin')) await control.dropToken('admin');
+  const { token } = await control.createToken({ name: 'admin', scope: 'admin', fleets: null, expiresInMs: null });
+  writeAdminToken(folder, token);
+}

@@ -1,0 +1,91 @@
+/**
+ * Waiting for what was asked to be so: not for the request to be over, but for the instance to be at rest as desired, to
+ * have failed, or to be held by something that only a person or another fact can lift (L13).
+ */
+import type { HoldReason, Instance } from '../../core/model.ts';
+import type { WaitResult } from '../api.ts';
+import type { Fleet } from '../fleet.ts';
+import { MAX_WAIT_MS } from '../limits.ts';
+import type { World } from '../world.ts';
+import { fleetOf } from './fleets.ts';
+import { viewOf } from './reads.ts';
+
+/** Holds that end by themselves before long; behind the others it is no use to wait. */
+const PASSING: ReadonlySet<HoldReason> = new Set(['unsynced', 'backoff', 'rollout', 'budget', 'busy', 'predecessor']);
+
+export async function settled(
+  world: World,
+  fleetName: string,
+  name: string,
+  seq: number,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<WaitResult> {
+  const fleet = fleetOf(world, fleetName);
+  const uid = fleet.loop.state.names.get(name);
+  const look = (): WaitResult | null => (uid === undefined ? gone : outcome(world, fleet, uid, seq));
+  return new Promise((resolve) => {
+    let done = false;
+    const finish = (result: WaitResult): void => {
+      if (done) return;
+      done = true;
+      unlisten();
+      cancel();
+      signal.removeEventListener('abort', giveUp);
+      resolve(result);
+    };
+    const check = (): void => {
+      const result = look();
+      if (result !== null) finish(result);
+    };
+    const giveUp = (): void => finish(unsettled(world, fleet, uid));
+    const unlisten = fleet.listen(check);
+    const cancel = world.clock.after(Math.min(timeoutMs, MAX_WAIT_MS), giveUp);
+    signal.addEventListener('abort', giveUp, { once: true });
+    check();
+  });
+}
+
+const gone: WaitResult = { outcome: 'succeeded', phase: null, lastError: null, hold: null };
+
+/** null: not yet. */
+function outcome(world: World, fleet: Fleet, uid: string, seq: number): WaitResult | null {
+  const { state } = fleet.loop;
+  if (state.seq < seq || state.dirty.has(uid)) return null;
+  const inst = state.instances.get(uid);
+  if (inst === undefined) return gone;
+  const verdict = verdictOf(inst);
+  return verdict === null ? null : { outcome: verdict, ...told(world, fleet, inst) };
+}
+
+function verdictOf(inst: Instance): 'succeeded' | 'failed' | 'held' | null {
+  if (inst.operation !== null) return null;
+  const hold = inst.hold;
+  if (hold !== null && !PASSING.has(hold.reason)) return hold.reason === 'gave-up' ? 'failed' : 'held';
+  switch (inst.phase) {
+    case 'RUNNING':
+    case 'SLEEPING':
+    case 'STOPPED':
+      return 'succeeded';
+    case 'ERROR':
+      return 'failed';
+    case 'DEGRADED':
+      return hold === null && Object.values(inst.concerns).some((concern) => concern.error !== null) ? 'failed' : null;
+    case 'CREATING':
+      // External: all that can be done is done; what is awaited is its own first heartbeat.
+      return inst.spec.targetType === 'external' ? 'succeeded' : null;
+    default:
+      return null;
+  }
+}
+
+function unsettled(world: World, fleet: Fleet, uid: string | undefined): WaitResult {
+  const inst = uid === undefined ? undefined : fleet.loop.state.instances.get(uid);
+  if (inst === undefined) return gone;
+  return { outcome: inst.hold !== null ? 'held' : 'timeout', ...told(world, fleet, inst) };
+}
+
+function told(world: World, fleet: Fleet, inst: Instance): Omit<WaitResult, 'outcome'> {
+  const view = viewOf(world, fleet, inst);
+  return { phase: view.phase, lastError: view.lastError, hold: view.hold };
+}

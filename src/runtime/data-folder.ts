@@ -1,0 +1,55 @@
+/**
+ * The data folder: where one deployment keeps its log, its admin token, its agents' records, and how it can be reached.
+ * Made on first use with a `.gitignore` of its own; everything secret in it is readable by its owner only.
+ */
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+
+export interface DataFolder {
+  readonly path: string;
+  readonly created: boolean;
+}
+
+export const ADMIN_TOKEN_FILE = 'admin.token';
+/** Base URL of the running server, for clients that start from the folder. */
+export const ENDPOINT_FILE = 'endpoint';
+export const SERVER_FILE = 'holdfast.yaml';
+
+/** The named folder, else the nearest `.holdfast/` upwards, else a new one here. */
+export function openDataFolder(named: string | null, from: string): DataFolder {
+  const path = named === null ? (nearest(from) ?? join(from, '.holdfast')) : resolve(from, named);
+  const created = !existsSync(path);
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  if (!existsSync(join(path, '.gitignore'))) writeFileSync(join(path, '.gitignore'), '*\n');
+  return { path, created };
+}
+
+export function nearest(from: string): string | null {
+  for (let folder = resolve(from); ; folder = dirname(folder)) {
+    const found = join(folder, '.holdfast');
+    if (existsSync(found)) return found;
+    if (dirname(folder) === folder) return null;
+  }
+}
+
+export function readServerText(folder: DataFolder): string {
+  const path = join(folder.path, SERVER_FILE);
+  return existsSync(path) ? readFileSync(path, 'utf8') : '';
+}
+
+export function readAdminToken(folder: DataFolder): string | null {
+  const path = join(folder.path, ADMIN_TOKEN_FILE);
+  return existsSync(path) ? readFileSync(path, 'utf8').trim() : null;
+}
+
+export function writeAdminToken(folder: DataFolder, token: string): void {
+  writeFileSync(join(folder.path, ADMIN_TOKEN_FILE), `${token}\n`, { mode: 0o600 });
+}
+
+export function writeEndpoint(folder: DataFolder, url: string): void {
+  writeFileSync(join(folder.path, ENDPOINT_FILE), `${url}\n`);
+}
+
+export function dropEndpoint(folder: DataFolder): void {
+  rmSync(join(folder.path, ENDPOINT_FILE), { force: true });
+}

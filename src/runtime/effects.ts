@@ -1,0 +1,149 @@
+/**
+ * The only place that acts. Carries out committed operations against targets, one promise each, and reports how each ended
+ * as a fact.
+ *
+ *  1. An effect starts only from an action that is in the log.
+ *  2. It ends when its operation is aborted (the tick decides when: deadline, stop, delete), or is forgotten when abandoned;
+ *     its late result is reported all the same, and `evolve` knows that it is late.
+ *  3. No error is swallowed: every outcome is an `operation.ended`.
+ */
+import type { DecidedAction, EventData, FailureDetail, NewEvent } from '../core/events.ts';
+import type { Instance, Operation } from '../core/model.ts';
+import { TargetError, type Subject, type Target } from '../ports/target.ts';
+
+export interface EffectsWorld {
+  /** The target of that name; throws `TargetError` when there is none any more. */
+  target(name: string): Target;
+  subject(inst: Instance): Subject;
+  /** Is there work for it that the log does not know yet? Asked at the moment of putting it to sleep (L57, L58). */
+  workIsPending(uid: string): boolean;
+  probe(inst: Instance, signal: AbortSignal): Promise<{ ok: boolean; message: string }>;
+  report(fact: NewEvent): void;
+}
+
+type Ended = EventData['operation.ended'];
+type Success = Omit<Ended, 'operation' | 'outcome' | 'error'>;
+
+interface Running {
+  readonly controller: AbortController;
+  readonly uid: string;
+}
+
+export class Effects {
+  private readonly world: EffectsWorld;
+  private readonly running = new Map<string, Running>();
+
+  constructor(world: EffectsWorld) {
+    this.world = world;
+  }
+
+  get inFlight(): number {
+    return this.running.size;
+  }
+
+  /** Carries out one committed action. `inst` is as folded with that action. */
+  carryOut(inst: Instance | undefined, action: DecidedAction): void {
+    switch (action.type) {
+      case 'abort':
+        if (action.operation !== undefined) this.running.get(action.operation)?.controller.abort(action.reason ?? 'superseded');
+        return;
+      case 'abandon':
+        if (action.operation !== undefined) this.running.delete(action.operation);
+        return;
+      case 'forget':
+        this.abortAll((running) => running.uid === action.uid);
+        return;
+      case 'forgive':
+      case 'rollout-proved':
+      case 'rollout-failed':
+      case 'rollout-left':
+        return;
+      default:
+        if (inst?.operation?.id === action.operation && inst?.operation != null) this.begin(inst, inst.operation);
+    }
+  }
+
+  /** The owner is about to lose its lease, or ends: nothing of ours may act any more. */
+  abortAll(which: (running: Running) => boolean = () => true): void {
+    for (const running of this.running.values()) if (which(running)) running.controller.abort('owner');
+  }
+
+  private begin(inst: Instance, operation: Operation): void {
+    const controller = new AbortController();
+    this.running.set(operation.id, { controller, uid: inst.uid });
+    const { name, uid } = inst;
+    void this.outcome(inst, operation, controller.signal).then((data) => {
+      this.running.delete(operation.id);
+      this.world.report({ type: 'operation.ended', instance: name, uid, data });
+    });
+  }
+
+  /** Never rejects: a failure is an outcome. */
+  private async outcome(inst: Instance, operation: Operation, signal: AbortSignal): Promise<Ended> {
+    const { id } = operation;
+    try {
+      return { operation: id, outcome: 'succeeded', ...(await this.perform(inst, operation, signal)) };
+    } catch (error) {
+      const saw = error instanceof TargetError && error.saw !== null ? { saw: error.saw } : {};
+      if (signal.aborted) return { operation: id, outcome: signal.reason === 'deadline' ? 'timed-out' : 'aborted', ...saw };
+      return { operation: id, outcome: 'failed', error: detailOf(error, operation), ...saw };
+    }
+  }
+
+  private async perform(inst: Instance, operation: Operation, signal: AbortSignal): Promise<Success> {
+    const target = this.world.target(inst.spec.target);
+    const subject = this.world.subject(inst);
+    const { unstarted } = operation;
+    switch (operation.kind) {
+      case 'provision':
+        return { saw: await target.provision(subject, { unstarted }, signal) };
+      case 'start':
+        return { saw: await target.start(subject, signal) };
+      case 'stop':
+        return { saw: await target.stop(subject, signal) };
+      case 'sleep':
+        if (this.world.workIsPending(inst.uid)) throw new TargetError(BUSY, inst.resource);
+        return { saw: await target.stop(subject, signal) };
+      case 'restart':
+        await target.stop(subject, signal);
+        signal.throwIfAborted();
+        return { saw: await target.start(subject, signal) };
+      case 'update':
+        return { saw: await target.update(subject, { unstarted }, signal) };
+      case 'destroy':
+        return { saw: await target.destroy(subject, { data: inst.deletion?.data ?? 'keep' }, signal) };
+      case 'apply-config':
+        return { config: await able(target.config, 'config', inst).apply(subject, signal) };
+      case 'persist-config':
+        return { config: await able(target.config, 'config', inst).persist(subject, signal) };
+      case 'install-plugin':
+        return { plugin: await able(target.plugins, 'plugins', inst).install(subject, operation.subject ?? '', signal) };
+      case 'uninstall-plugin': {
+        const source = operation.subject ?? '';
+        await able(target.plugins, 'plugins', inst).uninstall(subject, source, signal);
+        return { plugin: { source, removed: true } };
+      }
+      case 'probe':
+        return { probe: await this.world.probe(inst, signal) };
+    }
+  }
+}
+
+const BUSY: FailureDetail = { class: 'conflict', fault: 'instance', code: 'busy', message: 'work arrived as it was about to be put to sleep' };
+
+function able<A>(ability: A | undefined, name: string, inst: Instance): A {
+  if (ability !== undefined) return ability;
+  throw new TargetError({
+    class: 'terminal',
+    fault: 'instance',
+    code: 'unsupported',
+    message: `target "${inst.spec.target}" (${inst.spec.targetType}) cannot deliver ${name}`,
+  });
+}
+
+function detailOf(error: unknown, operation: Operation): FailureDetail {
+  if (error instanceof TargetError) return error.detail;
+  const message = error instanceof Error && error.message !== '' ? error.message : String(error);
+  return { class: 'transient', fault: 'instance', code: 'internal', message: `${operation.kind} failed in an unforeseen way: ${message}` };
+}
+

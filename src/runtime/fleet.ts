@@ -1,0 +1,130 @@
+/**
+ * One owned fleet, put together: its loop, its effects, its watches. This is the whole circle of the design in one file:
+ * facts come in through `loop.report`, decisions come out through `committed`, and become effects whose results are facts.
+ */
+import type { NewEvent, StoredEvent } from '../core/events.ts';
+import type { Instance } from '../core/model.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Store } from '../ports/store.ts';
+import type { Subject } from '../ports/target.ts';
+import { Effects } from './effects.ts';
+import { LivenessWatch, type Probe } from './liveness.ts';
+import type { Log } from './log.ts';
+import { FleetLoop, type TickReport } from './loop.ts';
+import type { Targets } from './targets.ts';
+
+export interface FleetWorld {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly targets: Targets;
+  readonly probe: Probe;
+  /** What the runtime adds to an agent's environment. */
+  env(fleet: string, inst: Instance): { readonly [name: string]: string };
+  /** Called after each committed tick, for metrics and checks. Must not throw. */
+  ticked(fleet: Fleet, report: TickReport): void;
+  lost(fleet: string, reason: string): void;
+}
+
+export class Fleet {
+  readonly name: string;
+  readonly loop: FleetLoop;
+  readonly effects: Effects;
+  private readonly world: FleetWorld;
+  private watch: LivenessWatch | null = null;
+  private readonly listeners = new Set<(events: readonly StoredEvent[]) => void>();
+
+  constructor(name: string, world: FleetWorld) {
+    this.name = name;
+    this.world = world;
+    this.loop = new FleetLoop(name, {
+      store: world.store,
+      clock: world.clock,
+      log: world.log,
+      committed: (report) => this.committed(report),
+      lost: (reason) => {
+        this.effects.abortAll();
+        world.lost(name, reason);
+      },
+    });
+    this.effects = new Effects({
+      target: (target) => world.targets.get(target),
+      subject: (inst) => subjectOf(name, inst, world.env(name, inst)),
+      workIsPending: (uid) => this.workIsPending(uid),
+      probe: (inst, signal) => world.probe(inst, signal),
+      report: (fact) => this.report(fact),
+    });
+  }
+
+  get liveness(): LivenessWatch | null {
+    return this.watch;
+  }
+
+  async start(epoch: number, owner: string): Promise<void> {
+    await this.loop.start(epoch, owner);
+    this.watch = new LivenessWatch(this.loop, this.world.clock, this.world.probe);
+    this.attend();
+  }
+
+  /** Ends looking and acting. What runs, runs on. */
+  async stop(): Promise<void> {
+    this.watch?.stop();
+    this.effects.abortAll();
+    for (const observer of this.world.targets.all()) observer.leave(this.name);
+    await this.loop.stop();
+  }
+
+  subject(inst: Instance): Subject {
+    return subjectOf(this.name, inst, this.world.env(this.name, inst));
+  }
+
+  /** Told of every event, in order, once it is folded. Returns how to stop being told. */
+  listen(listener: (events: readonly StoredEvent[]) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  private report(fact: NewEvent): void {
+    if (this.loop.report(() => [fact])) return;
+    this.world.log.error({ fleet: this.name, type: fact.type, instance: fact.instance }, 'the inbox is full; the next look will tell what this fact would have');
+  }
+
+  private committed(report: TickReport): void {
+    for (const event of report.events) {
+      if (event.type !== 'tick.decided') continue;
+      for (const action of event.data.actions) this.effects.carryOut(this.loop.state.instances.get(action.uid), action);
+    }
+    this.attend();
+    for (const listener of this.listeners) listener(report.events);
+    this.world.ticked(this, report);
+  }
+
+  /** Every target that an instance names is watched. */
+  private attend(): void {
+    for (const name of this.loop.state.targets.keys()) {
+      if (name === 'external') continue;
+      const observer = this.world.targets.observer(name);
+      if (observer !== null) observer.serve(this.loop);
+      else this.noTarget(name);
+    }
+  }
+
+  private noTarget(name: string): void {
+    const known = this.loop.state.targets.get(name);
+    if (known === undefined || known.refused !== null) return;
+    const message = `no target is called "${name}"; declare it in holdfast.yaml, or delete its instances with --forget`;
+    this.loop.report((state) =>
+      state.targets.get(name)?.refused === null ? [{ type: 'target.refused', data: { target: name, message, identity: null } }] : [],
+    );
+  }
+
+  private workIsPending(uid: string): boolean {
+    const inst = this.loop.state.instances.get(uid);
+    if (inst === undefined) return false;
+    return inst.work.open || (inst.agent?.busy ?? false) || inst.wakeSeq > (inst.operation?.seq ?? Number.POSITIVE_INFINITY);
+  }
+}
+
+export function subjectOf(fleet: string, inst: Instance, env: Subject['env']): Subject {
+  return { fleet, instance: inst.name, uid: inst.uid, generation: inst.generation, spec: inst.spec, infraHash: inst.hashes.infra, env };
+}

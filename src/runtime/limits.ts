@@ -1,0 +1,33 @@
+/** Every bound of the runtime in one place, with its unit. */
+
+/** The loop ticks at least this often, even when nothing happens. */
+export const MAX_REST_MS = 10_000;
+/** Fact sources waiting for the next tick. */
+export const INBOX_FACTS = 100_000;
+export const READ_PAGE_EVENTS = 10_000;
+export const SNAPSHOT_EVERY_EVENTS = 20_000;
+/** Waits between tries when the store fails. */
+export const RETRY_MIN_MS = 100;
+export const RETRY_MAX_MS = 5_000;
+
+/** A fleet's lease, and how often it is renewed. */
+export const LEASE_MS = 15_000;
+export const RENEW_EVERY_MS = 5_000;
+
+/** Agents stopped at once by a shutdown with `--stop-agents`. */
+export const STOP_AGENTS_PARALLEL = 32;
+
+/** No complete listing for this many sweep intervals (and at least the floor): the target is stale. */
+export const STALE_AFTER_SWEEPS = 3;
+export const STALE_FLOOR_MS = 10_000;
+/** Looks asked out of turn are not taken closer together than this. */
+export const LOOK_AGAIN_MS = 200;
+
+/** Readiness: the loop counts as wedged after this long without a successful tick. */
+export const WEDGED_AFTER_MS = 60_000;
+/** Longest wait that a client may ask for. */
+export const MAX_WAIT_MS = 10 * 60_000;
+/** Events kept for slow watchers before they must read from the store. */
+export const WATCH_PAGE_EVENTS = 500;
+/** A health probe's own deadline. */
+export const PROBE_TIMEOUT_MS = 5_000;

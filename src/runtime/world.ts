@@ -1,0 +1,28 @@
+/**
+ * What the composed runtime is made of: everything that `compose` (or the simulator) chooses, in one place.
+ */
+import type { ChannelInfo } from '../core/manifest/context.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Store } from '../ports/store.ts';
+import type { TargetType } from '../ports/target.ts';
+import type { Log } from './log.ts';
+import type { Runtime } from './runtime.ts';
+import type { Targets } from './targets.ts';
+
+export interface World {
+  readonly version: string;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly runtime: Runtime;
+  readonly targets: Targets;
+  /** Named targets that manifests may use: name → type. */
+  readonly targetTypes: ReadonlyMap<string, TargetType>;
+  readonly channels: ReadonlyMap<string, ChannelInfo>;
+  /** Fresh random ids, 16 hex digits; seeded in the simulator. */
+  newId(): string;
+  /** Fresh random secrets, base64url; never logged. */
+  newSecret(): string;
+  /** Text in Prometheus' exposition format. */
+  metrics(): Promise<string>;
+}
