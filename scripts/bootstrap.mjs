@@ -55,7 +55,9 @@ function matchesLock() {
   const tree = packages(join(modules, '.package-lock.json'));
   if (lock === null || tree === null) return false;
   const same = (path) => lock[path]?.version === tree[path]?.version && lock[path]?.integrity === tree[path]?.integrity;
-  const needed = Object.keys(lock).filter((path) => path !== '' && lock[path].optional !== true && lock[path].peer !== true);
+  const needed = Object.keys(lock).filter(
+    (path) => path !== '' && lock[path].optional !== true && lock[path].peer !== true,
+  );
   return needed.every(same) && Object.keys(tree).every(same);
 }
 
@@ -72,7 +74,15 @@ function install() {
   // A tree without the Node in it is a torn one, and npm would trust what it finds.
   if (!ready()) rmSync(modules, { recursive: true, force: true });
   // `--include=dev`, because NODE_ENV=production would leave out the very Node that this needs.
-  const args = ['install', '--no-save', '--include=dev', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=warn'];
+  const args = [
+    'install',
+    '--no-save',
+    '--include=dev',
+    '--no-audit',
+    '--no-fund',
+    '--prefer-offline',
+    '--loglevel=warn',
+  ];
   // npm's own pauses, 10 s and 60 s for each package in turn, make an offline machine wait for more than ten minutes.
   args.push('--fetch-retries=1', '--fetch-retry-mintimeout=1000', '--fetch-retry-maxtimeout=3000');
   const npm = process.env.npm_execpath;
@@ -93,7 +103,8 @@ function outcome(result) {
   if (result.error?.code === 'ETIMEDOUT') return `was not done after ${INSTALL_DEADLINE_MS / 60_000} minutes`;
   if (result.error) return `could not be run (${result.error.message})`;
   if (result.signal) return `was ended by ${result.signal}`;
-  if (result.status === 0) return 'finished, but without the Node it should have brought (are install scripts switched off?)';
+  if (result.status === 0)
+    return 'finished, but without the Node it should have brought (are install scripts switched off?)';
   if (/\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ECONNRESET|ENETUNREACH|ENOTCACHED)\b/.test(result.stderr)) {
     return 'could not reach the registry (is this machine offline, or behind a proxy?)';
   }

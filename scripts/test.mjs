@@ -17,14 +17,18 @@ const SUMMARY_GRACE_MS = 10_000;
 
 if (Number(process.versions.node.split('.')[0]) < OLDEST_NODE) {
   // npm skips `pretest` under `ignore-scripts=true`, and then nothing has brought the pinned Node.
-  console.error(`The tests need Node ${OLDEST_NODE}; this is ${process.versions.node}. Run: node scripts/bootstrap.mjs`);
+  console.error(
+    `The tests need Node ${OLDEST_NODE}; this is ${process.versions.node}. Run: node scripts/bootstrap.mjs`,
+  );
   process.exit(1);
 }
 
 const scripts = dirname(fileURLToPath(import.meta.url));
 const given = process.argv.slice(2);
 const flags = given.filter((arg) => arg.startsWith('-'));
-const paths = given.filter((arg) => !arg.startsWith('-')).map((path) => (isFolder(path) ? `${path}/**/*.test.ts` : path));
+const paths = given
+  .filter((arg) => !arg.startsWith('-'))
+  .map((path) => (isFolder(path) ? `${path}/**/*.test.ts` : path));
 
 const runner = spawn(
   process.execPath,

@@ -2,7 +2,7 @@
  * How a command is declared and what it is given: the options that all share, a context that connects only when asked,
  * and exit codes as values. A command returns its exit code; it throws a `Failure`.
  */
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { createClient, type Client } from './client.ts';
 import { discover } from './discover.ts';
 import { Failure } from './failure.ts';
@@ -64,9 +64,11 @@ export function declare<O extends object>(session: Session, parent: Command, dec
   const shared = declaration.shared ?? ['fleet', 'output', 'data'];
   const command = parent.command(usage).description(description).helpGroup(group);
   declaration.options?.(command);
-  if (shared.includes('fleet')) command.option('--fleet <name>', 'fleet meant (default: HOLDFAST_FLEET, or the only one)');
+  if (shared.includes('fleet'))
+    command.option('--fleet <name>', 'fleet meant (default: HOLDFAST_FLEET, or the only one)');
   if (shared.includes('output')) command.option('-o, --output <format>', '"json": what the API answers, for programs');
-  if (shared.includes('data')) command.option('--data <folder>', 'data folder of the server (default: the nearest .holdfast/ upwards)');
+  if (shared.includes('data'))
+    command.option('--data <folder>', 'data folder of the server (default: the nearest .holdfast/ upwards)');
   command.addHelpText('after', `\nExamples:\n${examples.map((example) => `  $ ${example}`).join('\n')}`);
   command.action(async () => {
     const options = command.opts<O & Settings>();
@@ -114,7 +116,11 @@ function contextOf(session: Session, settings: Settings): Context {
 
 function theOnlyFleet(fleets: readonly string[]): string {
   const [first] = fleets;
-  if (first === undefined) throw new Failure('no-fleet', 'There is no fleet yet: declare one with `holdfast apply -f FILE`.');
+  if (first === undefined)
+    throw new Failure('no-fleet', 'There is no fleet yet: declare one with `holdfast apply -f FILE`.');
   if (fleets.length === 1) return first;
-  throw new Failure('which-fleet', `Which fleet? There are ${names(fleets, 50)}: say --fleet NAME, or set HOLDFAST_FLEET.`);
+  throw new Failure(
+    'which-fleet',
+    `Which fleet? There are ${names(fleets, 50)}: say --fleet NAME, or set HOLDFAST_FLEET.`,
+  );
 }

@@ -17,6 +17,8 @@ export interface Problem {
   readonly status?: number;
   readonly detail?: string;
   readonly errors?: readonly FieldError[];
+  /** What forbids it, for a conflict. */
+  readonly rule?: string;
 }
 
 /** Ends the command with `EXIT_ERROR`; for programs it is a problem like any other. */
@@ -56,8 +58,8 @@ export class PipeClosed extends Error {
 
 /** A failure as a person reads it: one line, or one for each error of a file. */
 export function failureInWords(failure: Failure | ProblemFailure, file: string | null): string {
-  const { title, detail, errors = [] } = failure.problem;
-  const heading = detail ?? title;
+  const { title, detail, rule, errors = [] } = failure.problem;
+  const heading = `${detail ?? title}${rule === undefined ? '' : ` (rule: ${rule})`}`;
   if (errors.length === 0) return heading;
   const lines = errors.map((error) => errorInWords(error, file));
   return file === null ? [heading, ...lines.map((line) => `  ${line}`)].join('\n') : lines.join('\n');

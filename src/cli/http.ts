@@ -7,7 +7,7 @@
  */
 import * as http from 'node:http';
 import * as https from 'node:https';
-import { Unreachable } from './failure.ts';
+import { Failure, ProblemFailure, Unreachable } from './failure.ts';
 import { ANSWER_BYTES } from './limits.ts';
 
 export interface Exchange {
@@ -90,20 +90,29 @@ function send(ask: Exchange, signal: AbortSignal): Promise<StreamAnswer> {
 
 /** An error of a socket in words that help; what the caller aborted with is left as it is. */
 export function translate(error: unknown, ask: Exchange, deadline: AbortSignal | null): unknown {
-  if (error instanceof Unreachable) return error;
+  if (error instanceof Failure || error instanceof ProblemFailure) return error;
   if (ask.signal?.aborted === true) return ask.signal.reason;
   const server = ask.url.origin;
   if (deadline?.aborted === true) {
     const seconds = Math.round(ask.deadlineMs / 1_000);
-    return new Unreachable('timeout', `${where(ask)} was not answered within ${seconds} s; is the server overloaded? \`holdfast doctor\` looks`);
+    return new Unreachable(
+      'timeout',
+      `${where(ask)} was not answered within ${seconds} s; is the server overloaded? \`holdfast doctor\` looks`,
+    );
   }
   const { code, message } = reasonOf(error);
   switch (code) {
     case 'ECONNREFUSED':
-      return new Unreachable('unreachable', `Nothing answers at ${server}; is Holdfast running? Start it with \`holdfast up\`.`);
+      return new Unreachable(
+        'unreachable',
+        `Nothing answers at ${server}; is Holdfast running? Start it with \`holdfast up\`.`,
+      );
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
-      return new Unreachable('unreachable', `There is no host ${ask.url.hostname} to be found (${code}); is HOLDFAST_URL right?`);
+      return new Unreachable(
+        'unreachable',
+        `There is no host ${ask.url.hostname} to be found (${code}); is HOLDFAST_URL right?`,
+      );
     case 'ECONNRESET':
     case 'EPIPE':
       return new Unreachable('cut', `${where(ask)} was cut off by the server; what it did is in \`holdfast events\``);

@@ -84,7 +84,8 @@ function write(stream: NodeJS.WriteStream, text: string | Uint8Array): Promise<v
   return new Promise((resolve, reject) => {
     stream.write(text, (error) => {
       if (error == null) resolve();
-      else if ((error as NodeJS.ErrnoException).code === 'EPIPE') reject(new PipeClosed('the reader of the output has gone'));
+      else if ((error as NodeJS.ErrnoException).code === 'EPIPE')
+        reject(new PipeClosed('the reader of the output has gone'));
       else reject(error);
     });
   });

@@ -15,6 +15,8 @@ export const WAIT_DEFAULT_MS = 5 * 60_000;
 
 /** Longest answer that is read whole. */
 export const ANSWER_BYTES = 256 * 1024 * 1024;
+/** What is read of an answer that is a refusal. */
+export const PROBLEM_BYTES = 1024 * 1024;
 /** One event of a watch. */
 export const FRAME_CHARS = 8 * 1024 * 1024;
 
@@ -26,6 +28,10 @@ export const REOPEN_LAST_MS = 5_000;
 
 /** Rows asked for at once when a list is read page by page. */
 export const PAGE_ROWS = 500;
+/** Pages of one list: more is a cursor that goes round in circles. */
+export const PAGES = 10_000;
+/** Events asked for at once: what the server gives at most. */
+export const EVENTS_PAGE = 1_000;
 /** Events that one command reads at most; past it, it says that there is more. */
 export const EVENTS_READ = 200_000;
 /** Last events that `events` shows unless told. */
@@ -41,6 +47,9 @@ export const LOOK_EVERY_MS = 2_000;
 export const LOOK_GATHER_MS = 150;
 /** Where nothing declares liveness, "running" counts once it has lasted this long: a crash at start takes less. */
 export const PROVED_AFTER_MS = 2_000;
+
+/** Names in one bulk command: a body has 64 KiB, a name 63 characters. */
+export const NAMES_AT_ONCE = 500;
 
 /** Folders looked at upwards for `.holdfast/`. */
 export const FOLDERS_UP = 64;

@@ -1,10 +1,11 @@
 /** What options and arguments mean; a value that means nothing is said before anything is sent. */
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import { PHASES, type Phase } from '../core/model.ts';
-import { parseDuration } from '../core/units.ts';
+import { formatDuration, parseDuration } from '../core/units.ts';
 import type { Selector } from '../runtime/api.ts';
+import { MAX_WAIT_MS } from '../runtime/limits.ts';
 import { Failure } from './failure.ts';
-import { WAIT_MAX_MS } from './limits.ts';
+import { WAIT_DEFAULT_MS, WAIT_MAX_MS } from './limits.ts';
 
 /** "30s", "5m", "2h" → ms. */
 export function duration(text: string): number {
@@ -17,6 +18,20 @@ export function waitTime(text: string): number {
   const ms = duration(text);
   if (ms > WAIT_MAX_MS) throw new InvalidArgumentError('at most 24h');
   return ms;
+}
+
+/** For waits that the server does: it has a longest one. */
+export function serverWait(text: string): number {
+  const ms = duration(text);
+  if (ms > MAX_WAIT_MS) throw new InvalidArgumentError(`at most ${formatDuration(MAX_WAIT_MS)}`);
+  return ms;
+}
+
+/** `--timeout`, read by `waitTime` or `serverWait`. */
+export function timeoutOption(read: (text: string) => number, description: string): Option {
+  return new Option('--timeout <time>', description)
+    .argParser(read)
+    .default(WAIT_DEFAULT_MS, formatDuration(WAIT_DEFAULT_MS));
 }
 
 export function wholeNumber(text: string): number {
@@ -32,7 +47,10 @@ export function phase(text: string): Phase {
 }
 
 /** `-l a=1 -l b=2` and `-l a=1,b=2`: all of them must hold. */
-export function labels(text: string, previous: { readonly [key: string]: string } = {}): { readonly [key: string]: string } {
+export function labels(
+  text: string,
+  previous: { readonly [key: string]: string } = {},
+): { readonly [key: string]: string } {
   const all = { ...previous };
   for (const pair of text.split(',')) {
     const equals = pair.indexOf('=');
@@ -47,7 +65,10 @@ export function timeOf(text: string, now: number): string {
   const ago = parseDuration(text.replace(/\s+ago$/, ''));
   const at = ago === null ? Date.parse(text) : now - ago;
   if (Number.isNaN(at)) {
-    throw new Failure('usage', `${JSON.stringify(text)} is no time: expected 2026-01-01T10:00:00Z, or an age such as 10m`);
+    throw new Failure(
+      'usage',
+      `${JSON.stringify(text)} is no time: expected 2026-01-01T10:00:00Z, or an age such as 10m`,
+    );
   }
   return new Date(at).toISOString();
 }
@@ -75,6 +96,7 @@ export function selection(names: readonly string[], options: SelectOptions): Sel
   if (!narrowed && options.all !== true) {
     throw new Failure('usage', 'Which instances? Say their names, -l key=value, --phase PHASE, or --all.');
   }
-  if (narrowed && options.all === true) throw new Failure('usage', '--all means every instance: leave out the rest, or leave out --all.');
+  if (narrowed && options.all === true)
+    throw new Failure('usage', '--all means every instance: leave out the rest, or leave out --all.');
   return select;
 }

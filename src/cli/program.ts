@@ -32,6 +32,7 @@ import {
   ProblemFailure,
 } from './failure.ts';
 import type { Io } from './io.ts';
+import { VERSION } from '../runtime/version.ts';
 import { paintFor } from './render/colours.ts';
 
 const AFTER = `
@@ -64,6 +65,7 @@ export async function runCli(argv: readonly string[], io: Io): Promise<number> {
 function createSession(io: Io): Session {
   const program = new Command('holdfast')
     .description('Keeps fleets of AI agents running exactly as declared, and can always say why.')
+    .version(VERSION)
     .enablePositionalOptions()
     .option('--data <folder>', 'data folder of the server (default: the nearest .holdfast/ upwards)')
     .option('--fleet <name>', 'fleet meant (default: HOLDFAST_FLEET, or the only one)')

@@ -1,34 +1,31 @@
 /**
- * Who is to be looked at next: the dirty, the due, and as many of those in line as there is room.
+ * Who is to be looked at next: the dirty, the due, and those in line for whom there is room.
  *
  * Derived, never logged: it is what makes a tick cost O(dirty + due + freed room). Losing it (a restart, a replay from a
  * snapshot) only means looking at everybody once, which by construction decides the same.
  */
-import { budgetLine, byName, ROLLOUT_LINE, type NextLook } from './decide.ts';
-import { Slots } from './gates.ts';
+import type { NextLook } from './decide.ts';
+import { byTurn, type Room, type Slots, type Turn } from './gates.ts';
 import { Heap } from './heap.ts';
-import type { FleetState, Instance } from './model.ts';
+import type { FleetState } from './model.ts';
 
 interface Alarm {
   readonly at: number;
   readonly uid: string;
 }
 
-interface Place {
-  readonly inst: Instance;
-  readonly priority: number;
-  /** `phaseSeq` when it queued up; a change of it makes the instance dirty, and so queue up anew. */
-  readonly since: number;
+/** Those who need the same room, in the order of their turns. Turns that `turnOf` no longer knows are void. */
+interface Line {
+  readonly rooms: readonly Room[];
+  readonly queue: Heap<Turn>;
 }
-
-const goesBefore = (a: Place, b: Place): boolean => (a.priority - b.priority || a.since - b.since || byName(a.inst, b.inst)) < 0;
 
 export class Agenda {
   private readonly alarms = new Heap<Alarm>((a, b) => a.at < b.at || (a.at === b.at && a.uid < b.uid));
   /** The alarm in force; older entries in the heap are void. */
   private readonly alarmOf = new Map<string, number>();
-  private readonly lines = new Map<string, Heap<Place>>();
-  private readonly lineOf = new Map<string, { line: string; place: Place }>();
+  private readonly lines = new Map<string, Line>();
+  private readonly turnOf = new Map<string, Turn>();
 
   /** When the next alarm rings; Infinity if none is set. */
   get nextAt(): number {
@@ -45,7 +42,12 @@ export class Agenda {
     return this.alarmOf.get(uid) ?? null;
   }
 
-  /** Everybody who may have to be decided now. Takes nothing away: see `done`. */
+  /** Does it wait for room? */
+  waits(uid: string): boolean {
+    return this.turnOf.has(uid);
+  }
+
+  /** The dirty and the due. Takes nothing away: see `done`. */
   candidates(state: FleetState, now: number): Set<string> {
     const uids = new Set(state.dirty);
     const due: Alarm[] = [];
@@ -57,32 +59,37 @@ export class Agenda {
     }
     // Put back: only a committed decision (`done`) may take an alarm away.
     for (const alarm of due) this.setAlarm(alarm.uid, alarm.at);
-    this.admit(state, uids);
     return uids;
   }
 
-  /** As many of those in line as there is room, in their order. */
-  private admit(state: FleetState, uids: Set<string>): void {
-    if (this.lineOf.size === 0) return;
-    const slots = new Slots(state);
-    for (const target of [...state.targets.keys()].sort()) {
-      for (const budget of ['run', 'stop'] as const) this.callUp(budgetLine(target, budget), slots.free(target, budget), uids);
-    }
-    this.callUp(ROLLOUT_LINE, slots.rolloutFree(), uids);
+  /** Those in line who would have had room in this decision and were not `looked` at; all that it could have served. */
+  called(slots: Slots, looked: ReadonlySet<string>): readonly string[] {
+    if (this.turnOf.size === 0) return [];
+    const called: string[] = [];
+    for (const key of [...this.lines.keys()].sort()) this.callUp(this.lines.get(key) as Line, slots, looked, called);
+    return called;
   }
 
-  private callUp(line: string, room: number, uids: Set<string>): void {
-    const queue = this.lines.get(line);
-    if (queue === undefined) return;
-    const called: Place[] = [];
-    while (called.length < room) {
-      const place = queue.pop();
-      if (place === undefined) break;
-      if (this.lineOf.get(place.inst.uid)?.place !== place) continue;
-      called.push(place);
-      uids.add(place.inst.uid);
+  private callUp({ rooms, queue }: Line, slots: Slots, looked: ReadonlySet<string>, called: string[]): void {
+    let room = Math.max(1, ...rooms.map((one) => slots.free(one)).filter(Number.isFinite));
+    const passed: Turn[] = [];
+    while (room > 0) {
+      const turn = queue.peek();
+      if (turn === undefined) break;
+      const uid = turn.inst.uid;
+      if (this.turnOf.get(uid) !== turn) {
+        queue.pop();
+        continue;
+      }
+      if (!looked.has(uid)) {
+        if (!slots.hadRoom(rooms, turn)) break;
+        called.push(uid);
+        room -= 1;
+      }
+      queue.pop();
+      passed.push(turn);
     }
-    for (const place of called) queue.push(place);
+    for (const turn of passed) queue.push(turn);
   }
 
   /**
@@ -93,7 +100,7 @@ export class Agenda {
     for (const look of looks) {
       if (!state.instances.has(look.uid)) {
         this.alarmOf.delete(look.uid);
-        this.lineOf.delete(look.uid);
+        this.turnOf.delete(look.uid);
         continue;
       }
       if (Number.isFinite(look.wakeAt)) this.setAlarm(look.uid, look.wakeAt);
@@ -111,17 +118,20 @@ export class Agenda {
   private queueUp(state: FleetState, look: NextLook): void {
     const inst = state.instances.get(look.uid);
     if (look.waitsFor === null || inst === undefined) {
-      this.lineOf.delete(look.uid);
+      this.turnOf.delete(look.uid);
       return;
     }
-    const { line, priority } = look.waitsFor;
-    const place: Place = { inst, priority, since: inst.phaseSeq };
-    this.lineOf.set(look.uid, { line, place });
-    let queue = this.lines.get(line);
-    if (queue === undefined) {
-      queue = new Heap<Place>(goesBefore);
-      this.lines.set(line, queue);
+    // A change of `phaseSeq` makes the instance dirty, and so queue up anew.
+    const turn: Turn = { inst, priority: look.waitsFor.priority, since: inst.phaseSeq };
+    this.turnOf.set(look.uid, turn);
+    for (const rooms of look.waitsFor.lines) {
+      const key = rooms.join('\n');
+      let line = this.lines.get(key);
+      if (line === undefined) {
+        line = { rooms, queue: new Heap<Turn>((a, b) => byTurn(a, b) < 0) };
+        this.lines.set(key, line);
+      }
+      line.queue.push(turn);
     }
-    queue.push(place);
   }
 }

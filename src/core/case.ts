@@ -42,8 +42,9 @@ export class Case {
     return false;
   }
 
+  /** One that runs elsewhere runs as far as it is heard. */
   get running(): boolean {
-    return this.resource?.state === 'running';
+    return this.external ? this.inst.agent?.heard === 'heard' : this.resource?.state === 'running';
   }
 
   private shouldBeAwake(): boolean {

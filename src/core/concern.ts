@@ -97,6 +97,12 @@ export function pardon(inst: Instance, name: ConcernName): void {
   else inst.concerns[name] = { ...FRESH, cause: concern.cause, failedAt: concern.failedAt, seq: concern.seq, error: concern.error };
 }
 
+/** What made it give up is gone: it may act again, and the count stands. */
+export function relent(inst: Instance, name: ConcernName): void {
+  const concern = inst.concerns[name];
+  if (concern !== undefined && concern.gaveUpAt !== null && !concern.terminal) inst.concerns[name] = { ...concern, gaveUpAt: null };
+}
+
 export function pardonAll(inst: Instance): void {
   for (const name of Object.keys(inst.concerns)) pardon(inst, name);
 }

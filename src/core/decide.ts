@@ -8,11 +8,10 @@
  */
 import { Case } from './case.ts';
 import type { DecidedAction, DecidedHold, DecidedTransition } from './events.ts';
-import { byRollout, gate, Slots } from './gates.ts';
-import { budgetOf } from './fold/operation.ts';
+import { byName, byRollout, byTurn, gate, order, roomsOf, Slots, type Room, type Turn } from './gates.ts';
 import { FORGIVE_AFTER_MS } from './limits.ts';
 import { startGraceMs } from './liveness.ts';
-import type { FleetState, Flap, Hold, Instance, Operation, OperationKind, Phase } from './model.ts';
+import type { FleetState, Flap, Hold, HoldReason, Instance, Operation, OperationKind, Phase } from './model.ts';
 import { PENDING_WHILE_HELD, TABLE, type Priority, type Proposal, type Row, type RowId } from './table.ts';
 
 /** What one look at one instance found besides actions: when to look again, and which line it waits in. */
@@ -20,7 +19,13 @@ export interface NextLook {
   readonly uid: string;
   /** Infinity: only a fact can change anything. */
   readonly wakeAt: number;
-  readonly waitsFor: { readonly line: string; readonly priority: Priority } | null;
+  readonly waitsFor: Waiting | null;
+}
+
+/** It would act if there were room: any of these, each of which it needs all of. */
+export interface Waiting {
+  readonly lines: readonly (readonly Room[])[];
+  readonly priority: Priority;
 }
 
 export interface Decision {
@@ -30,38 +35,31 @@ export interface Decision {
   readonly holds: readonly DecidedHold[];
   readonly flaps: readonly { readonly inst: Instance; readonly flap: Flap }[];
   readonly looks: readonly NextLook[];
+  /** What was given out, and to whose turn. */
+  readonly slots: Slots;
 }
 
-/** The room an instance can wait for. */
-export const ROLLOUT_LINE = 'rollout';
-export const budgetLine = (target: string, budget: 'run' | 'stop'): string => `${budget}\0${target}`;
-
 export function decide(state: FleetState, now: number, uids: Iterable<string>): Decision {
-  const out: Draft = { now, actions: [], transitions: [], holds: [], flaps: [], looks: [] };
-  const claims: { inst: Instance; priority: Priority }[] = [];
+  const slots = new Slots(state);
+  const out: Draft = { now, actions: [], transitions: [], holds: [], flaps: [], looks: [], slots };
+  const claims: Turn[] = [];
   for (const uid of uids) {
     const inst = state.instances.get(uid);
     if (inst === undefined) continue;
     const c = new Case(state, inst, now);
     const verdict = judge(c, null);
     if (verdict.proposal === null) settle(out, c, verdict);
-    else claims.push({ inst, priority: verdict.proposal.priority });
+    else claims.push({ inst, priority: verdict.proposal.priority, since: inst.phaseSeq });
   }
-  claims.sort((a, b) => a.priority - b.priority || a.inst.phaseSeq - b.inst.phaseSeq || byName(a.inst, b.inst));
-  const slots = new Slots(state);
-  for (const { inst } of claims) {
-    const c = new Case(state, inst, now);
+  claims.sort(byTurn);
+  for (const turn of claims) {
+    const c = new Case(state, turn.inst, now);
     const verdict = judge(c, slots);
-    if (verdict.proposal !== null) slots.take(c, verdict.proposal, byRollout(c, verdict.proposal));
+    if (verdict.proposal !== null) slots.take(roomsOf(c, verdict.proposal), turn);
     settle(out, c, verdict);
   }
   return inOrder(out);
 }
-
-/** By name, then uid, by code unit. */
-export const byName = (a: Instance, b: Instance): number => order(a.name, b.name) || order(a.uid, b.uid);
-
-const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 const UNCLASSIFIED = TABLE[TABLE.length - 1] as Row;
 
@@ -72,17 +70,17 @@ export interface Verdict {
   readonly phase: Phase;
   readonly hold: Hold | null;
   readonly proposal: Proposal | null;
-  readonly waitsFor: NextLook['waitsFor'];
+  readonly waitsFor: Waiting | null;
 }
 
-const applies = (row: Row, c: Case): boolean => row.on === 'both' || (row.on === 'external') === c.external;
+export const applies = (row: Row, c: Case): boolean => row.on === 'both' || (row.on === 'external') === c.external;
 
 /** Goes down the table. With `slots` null, shared room counts as free. */
 export function judge(c: Case, slots: Slots | null): Verdict {
   let shown: Row | null = null;
   let phase: Phase | null = null;
   let hold: Hold | null = null;
-  let waitsFor: NextLook['waitsFor'] = null;
+  let waitsFor: Waiting | null = null;
   const operating = c.inst.operation !== null;
   for (const row of TABLE) {
     if (!applies(row, c) || !row.matches(c)) continue;
@@ -95,40 +93,45 @@ export function judge(c: Case, slots: Slots | null): Verdict {
     }
     const tried = tryRow(c, row, slots);
     if (tried.proposal !== null) {
-      return { row: shown ?? row, phase: phase ?? 'DEGRADED', hold, proposal: tried.proposal, waitsFor: null };
+      return { row: shown ?? row, phase: phaseOf(shown ?? row, phase, hold), hold, proposal: tried.proposal, waitsFor: null };
     }
     if (row === shown) hold = tried.hold;
-    waitsFor ??= tried.waitsFor;
+    waitsFor = inAll(waitsFor, tried.waitsFor);
     if (row.final) break;
   }
   const row = shown ?? UNCLASSIFIED;
-  const held = hold !== null && PENDING_WHILE_HELD.has(row.id);
-  return { row, phase: held ? 'PENDING' : (phase ?? 'DEGRADED'), hold, proposal: null, waitsFor };
+  return { row, phase: phaseOf(row, phase, hold), hold, proposal: null, waitsFor };
 }
+
+/** What is held is not being done, whatever else is done meanwhile. */
+const phaseOf = (row: Row, phase: Phase | null, hold: Hold | null): Phase =>
+  hold !== null && PENDING_WHILE_HELD.has(row.id) ? 'PENDING' : (phase ?? 'DEGRADED');
 
 interface Tried {
   readonly proposal: Proposal | null;
   readonly hold: Hold | null;
-  readonly waitsFor: NextLook['waitsFor'];
+  readonly waitsFor: Waiting | null;
 }
 
 /** The first of the row's proposals whose gates are open; else the hold of its last, which is what the row is about. */
 function tryRow(c: Case, row: Row, slots: Slots | null): Tried {
   let hold: Hold | null = null;
-  let waitsFor: NextLook['waitsFor'] = null;
+  let waitsFor: Waiting | null = null;
   for (const proposal of row.proposals(c)) {
     hold = gate(c, proposal, slots);
     if (hold === null) return { proposal, hold, waitsFor: null };
-    waitsFor ??= waiting(c, proposal, hold);
+    if (WAITING.has(hold.reason)) waitsFor = inAll(waitsFor, { lines: [roomsOf(c, proposal)], priority: proposal.priority });
   }
   return { proposal: null, hold, waitsFor };
 }
 
-function waiting(c: Case, proposal: Proposal, hold: Hold): NextLook['waitsFor'] {
-  const { priority, type } = proposal;
-  if (hold.reason === 'rollout') return { line: ROLLOUT_LINE, priority };
-  if (hold.reason === 'budget' && type !== 'forget') return { line: budgetLine(c.target.name, budgetOf(type)), priority };
-  return null;
+/** Holds that room lifts. */
+const WAITING: ReadonlySet<HoldReason> = new Set(['rollout', 'budget']);
+
+/** It stands in every line that can help it, at the priority of what it would rather do. */
+function inAll(first: Waiting | null, then: Waiting | null): Waiting | null {
+  if (first === null || then === null) return first ?? then;
+  return { lines: [...first.lines, ...then.lines], priority: first.priority };
 }
 
 // ── what comes of it ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -140,6 +143,7 @@ interface Draft {
   holds: DecidedHold[];
   flaps: { inst: Instance; flap: Flap }[];
   looks: NextLook[];
+  slots: Slots;
 }
 
 /** Writes down what this look changes. */
@@ -155,8 +159,13 @@ function settle(out: Draft, c: Case, verdict: Verdict): void {
   out.looks.push({ uid: inst.uid, wakeAt: c.wakeAt, waitsFor: verdict.waitsFor });
 }
 
-const sameHold = (a: Hold | null, b: Hold | null): boolean =>
-  a === b || (a !== null && b !== null && a.reason === b.reason && a.rule === b.rule && a.until === b.until && a.detail === b.detail);
+function sameHold(a: Hold | null, b: Hold | null): boolean {
+  if (a === null || b === null) return a === b;
+  if (a.rule !== b.rule) return false;
+  // Which room is short may change with every tick, for all in line at once; that it waits for room does not.
+  if (a.reason !== b.reason) return WAITING.has(a.reason) && WAITING.has(b.reason);
+  return a.until === b.until && a.detail === b.detail;
+}
 
 function actionOf(c: Case, p: Proposal): DecidedAction {
   const { inst } = c;
@@ -197,6 +206,7 @@ function marks(c: Case, verdict: Verdict): readonly DecidedAction[] {
     if (stop !== null) all.push(mark(stop.type, 'operating', [operation.seq], { operation: operation.id, reason: stop.reason }));
   }
   if (forgiven(c)) all.push(mark('forgive', 'running', [inst.resource?.seq ?? 0], { concern: 'run' }));
+  for (const concern of moot(c, verdict)) all.push(mark('forgive', verdict.row.id, [inst.specSeq], { concern }));
   const proof = rolloutProof(c, verdict);
   if (proof !== null) all.push(mark(proof, verdict.row.id, [inst.specSeq]));
   return all;
@@ -233,11 +243,26 @@ function forgiven(c: Case): boolean {
   return c.past(live + FORGIVE_AFTER_MS);
 }
 
+/**
+ * Concerns with nothing left to do: all is as declared, by whatever road (a bad spec taken back, a plugin declared no more),
+ * so their errors are no longer anybody's. `run` alone must prove itself by time.
+ */
+function moot(c: Case, verdict: Verdict): readonly string[] {
+  if (c.inst.operation !== null || verdict.proposal !== null) return NONE;
+  const names = Object.keys(c.inst.concerns).filter((name) => name !== 'run');
+  if (names.length === 0) return NONE;
+  const asDeclared = !c.infraDrift() && !c.configDiffers() && !c.pluginsDiffer();
+  return verdict.row.id === 'running' || (verdict.row.id === 'asleep' && asDeclared) ? names.sort() : NONE;
+}
+
+const NONE: readonly string[] = [];
+
 /** Has what this rollout took down come back, stayed away too long, or left the rollout for another reason? */
 function rolloutProof(c: Case, verdict: Verdict): 'rollout-proved' | 'rollout-failed' | 'rollout-left' | null {
   const due = c.state.rollout?.active.get(c.inst.uid);
   if (due === undefined) return null;
-  if (c.inst.desired !== 'running') return 'rollout-left';
+  // One that completed its work meanwhile proves nothing, and breaks nothing.
+  if (c.inst.desired !== 'running' || c.inst.completed) return 'rollout-left';
   if (c.inst.operation === null && verdict.proposal === null) {
     const settled = !c.infraDrift() && !c.configUnpersisted();
     if (verdict.phase === 'SLEEPING' && settled) return 'rollout-proved';

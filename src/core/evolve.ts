@@ -9,7 +9,7 @@ import type { StoredEvent } from './events.ts';
 import { agentReported, healthChanged, workBegan, workEnded } from './fold/agent.ts';
 import { closeOperation, mergeConfig, operationEnded } from './fold/operation.ts';
 import { resourceObserved } from './fold/resource.ts';
-import { rolloutBegins } from './fold/rollout.ts';
+import { rolloutBegins, rolloutGoesOn } from './fold/rollout.ts';
 import { fleetCommanded, instanceCommanded, secretRotated, specApplied, specDeleted } from './fold/spec.ts';
 import { sweepCompleted, targetCleared, targetRefused, targetStale, targetSynced } from './fold/target.ts';
 import { flapSaid, tickDecided } from './fold/tick.ts';
@@ -85,7 +85,7 @@ function fold(state: FleetState, inst: Instance | undefined, event: StoredEvent)
       targetRefused(state, event.data, event);
       return;
     case 'target.cleared':
-      targetCleared(state, event.data);
+      targetCleared(state, event.data, event);
       return;
     case 'sweep.completed':
       sweepCompleted(state, event.data);
@@ -99,6 +99,10 @@ function fold(state: FleetState, inst: Instance | undefined, event: StoredEvent)
     case 'command.issued':
       if (inst === undefined) fleetCommanded(state, event.data, event);
       else instanceCommanded(state, inst, event.data, event);
+      return;
+    case 'plugin.ref-moved':
+      // A source is watched once for all who track it.
+      for (const one of inst === undefined ? state.instances.values() : [inst]) refMoved(state, one, event.data);
       return;
     case 'image.resolved':
     case 'channel.up':
@@ -139,9 +143,6 @@ function foldInstance(state: FleetState, inst: Instance, event: StoredEvent): vo
     case 'plugins.observed':
       inst.plugins = event.data.installed;
       return;
-    case 'plugin.ref-moved':
-      inst.movedRefs = { ...inst.movedRefs, [event.data.source]: event.data.sha };
-      return;
     case 'probe.answered':
       healthChanged(state, inst, event.data, event);
       return;
@@ -153,15 +154,20 @@ function foldInstance(state: FleetState, inst: Instance, event: StoredEvent): vo
   }
 }
 
+function refMoved(state: FleetState, inst: Instance, { source, sha }: { source: string; sha: string }): void {
+  if (!inst.spec.plugins.some((plugin) => plugin.track && plugin.source === source)) return;
+  inst.movedRefs = { ...inst.movedRefs, [source]: sha };
+  state.dirty.add(inst.uid);
+}
+
 /** A new owner knows nothing of effects in flight: it abandons them, and looks before it acts. */
 function ownerStarted(state: FleetState, epoch: number, event: StoredEvent): void {
   state.epoch = epoch;
   state.ownerAt = event.at;
   state.ownerSeq = event.seq;
   for (const target of state.targets.values()) {
+    // What was stale or refused stays so until it is seen: a new owner sees no more than the old one did.
     target.synced = false;
-    target.stale = null;
-    target.refused = null;
     if (target.blast === null) target.losses.clear();
   }
   for (const inst of state.instances.values()) {
@@ -170,6 +176,7 @@ function ownerStarted(state: FleetState, epoch: number, event: StoredEvent): voi
     if (inst.work.open) inst.work = { ...inst.work, open: false };
     inst.activeAt = event.at;
   }
+  rolloutGoesOn(state, event.at);
   dirtyAll(state);
 }
 

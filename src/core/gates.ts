@@ -5,14 +5,35 @@
  */
 import type { Case } from './case.ts';
 import { budgetOf } from './fold/operation.ts';
-import type { FleetState, Hold, HoldReason } from './model.ts';
-import type { Proposal } from './table.ts';
+import type { FleetState, Hold, HoldReason, Instance } from './model.ts';
+import type { Priority, Proposal } from './table.ts';
+
+/** Something that there is only so much of: operations of a kind on a target, or instances down for the rollout. */
+export type Room = string;
+export const ROLLOUT_ROOM: Room = 'rollout';
+export const budgetRoom = (target: string, budget: 'run' | 'stop'): Room => `${budget}\0${target}`;
+
+/** Whose turn it is when room is given out: by priority, then who waits longest, then by name. */
+export interface Turn {
+  readonly inst: Instance;
+  readonly priority: Priority;
+  /** `phaseSeq` when it asked. */
+  readonly since: number;
+}
+
+export const byTurn = (a: Turn, b: Turn): number => a.priority - b.priority || a.since - b.since || byName(a.inst, b.inst);
+
+/** By name, then uid, by code unit. */
+export const byName = (a: Instance, b: Instance): number => order(a.name, b.name) || order(a.uid, b.uid);
+
+export const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 /** Room that one tick gives away: what is free at its start, less what it has handed out. */
 export class Slots {
   private readonly state: FleetState;
-  private readonly taken = new Map<string, number>();
-  private rolloutTaken = 0;
+  private readonly taken = new Map<Room, number>();
+  /** Who took the last of it: nobody after that turn finds any. */
+  private readonly lastTurn = new Map<Room, Turn>();
 
   constructor(state: FleetState) {
     this.state = state;
@@ -22,26 +43,49 @@ export class Slots {
     return state.policy.maxInFlight ?? state.targets.get(target)?.maxInFlight ?? 1;
   }
 
-  free(target: string, budget: 'run' | 'stop'): number {
-    const inFlight = this.state.targets.get(target)?.inFlight[budget] ?? 0;
-    return Slots.capacity(this.state, target) - inFlight - (this.taken.get(`${target}\0${budget}`) ?? 0);
+  free(room: Room): number {
+    return this.freeAtStart(room) - (this.taken.get(room) ?? 0);
   }
 
-  rolloutFree(): number {
+  private freeAtStart(room: Room): number {
+    if (room === ROLLOUT_ROOM) return this.rolloutFree();
+    const at = room.indexOf('\0');
+    const target = room.slice(at + 1);
+    const budget = room.slice(0, at) === 'stop' ? 'stop' : 'run';
+    return Slots.capacity(this.state, target) - (this.state.targets.get(target)?.inFlight[budget] ?? 0);
+  }
+
+  private rolloutFree(): number {
     const rollout = this.state.rollout;
     if (rollout === null) return Number.POSITIVE_INFINITY;
     const { maxUnavailable } = this.state.policy.rollout;
     const share = Math.max(1, Math.floor(maxUnavailable * this.state.instances.size));
     // The first one goes alone: what breaks it breaks nothing else (L79).
-    return (rollout.proved === 0 ? 1 : share) - rollout.active.size - this.rolloutTaken;
+    return (rollout.proved === 0 ? 1 : share) - rollout.active.size;
   }
 
-  take(c: Case, proposal: Proposal, byRollout: boolean): void {
-    if (proposal.type === 'forget') return;
-    const key = `${c.target.name}\0${budgetOf(proposal.type)}`;
-    this.taken.set(key, (this.taken.get(key) ?? 0) + 1);
-    if (byRollout) this.rolloutTaken += 1;
+  take(rooms: readonly Room[], turn: Turn): void {
+    for (const room of rooms) {
+      this.taken.set(room, (this.taken.get(room) ?? 0) + 1);
+      if (this.free(room) <= 0) this.lastTurn.set(room, turn);
+    }
   }
+
+  /** Was there any of this left when it would have been that one's turn? */
+  hadRoom(rooms: readonly Room[], turn: Turn): boolean {
+    return rooms.every((room) => {
+      if (this.freeAtStart(room) <= 0) return false;
+      const last = this.lastTurn.get(room);
+      return last === undefined || byTurn(turn, last) < 0;
+    });
+  }
+}
+
+/** The room that a proposal needs all of. */
+export function roomsOf(c: Case, p: Proposal): readonly Room[] {
+  if (p.type === 'forget') return [];
+  const budget = budgetRoom(c.target.name, budgetOf(p.type));
+  return byRollout(c, p) ? [budget, ROLLOUT_ROOM] : [budget];
 }
 
 /** Does it run well enough to be disturbed? What is down already is not taken down by a rollout (L74, L89). */
@@ -100,13 +144,18 @@ function operatorHold(c: Case, p: Proposal): Hold | null {
 
 function breaker(c: Case, p: Proposal): Hold | null {
   const open = c.target.breaker;
-  return open === null ? null : hold('breaker', p, null, open.message);
+  if (open === null) return null;
+  // A complete listing lifts it, but not before its wait: a target that lists well and works badly is left alone longer each time.
+  if (!open.cleared) return hold('breaker', p, null, open.message);
+  return c.past(open.notBefore) ? null : hold('breaker', p, open.notBefore, open.message);
 }
 
 function blastRadius(c: Case, p: Proposal): Hold | null {
   if (p.heals !== true || c.target.blast === null) return null;
   const loss = c.target.losses.get(c.inst.uid);
-  return loss === undefined ? null : hold('blast-radius', p, null, loss.kind);
+  if (loss !== undefined) return hold('blast-radius', p, null, loss.kind);
+  // A complaint is no loss of its own, but what took so many others is the likelier cause of it (L88).
+  return p.rule === 'agent-degraded' ? hold('blast-radius', p, null, 'degraded') : null;
 }
 
 function backoff(c: Case, p: Proposal): Hold | null {
@@ -127,7 +176,7 @@ function rollout(c: Case, p: Proposal, slots: Slots | null): Hold | null {
   if (!byRollout(c, p)) return rolloutHalted(c, p);
   const halted = rolloutHalted(c, p);
   if (halted !== null) return halted;
-  return slots !== null && slots.rolloutFree() <= 0 ? hold('rollout', p, null, c.state.rollout?.revision ?? null) : null;
+  return slots !== null && slots.free(ROLLOUT_ROOM) <= 0 ? hold('rollout', p) : null;
 }
 
 /** A failed rollout goes no further; what is down already may still be repaired. */
@@ -138,6 +187,6 @@ function rolloutHalted(c: Case, p: Proposal): Hold | null {
 }
 
 function budget(c: Case, p: Proposal, slots: Slots | null): Hold | null {
-  if (slots === null || p.type === 'forget' || slots.free(c.target.name, budgetOf(p.type)) > 0) return null;
+  if (slots === null || p.type === 'forget' || slots.free(budgetRoom(c.target.name, budgetOf(p.type))) > 0) return null;
   return hold('budget', p, null, c.target.name);
 }

@@ -114,7 +114,8 @@ function fnv1a(text: string, seed: number): number {
 }
 
 function canonical(value: unknown, path: string, depth: number): string {
-  if (depth > MAX_DEPTH) throw new TypeError(`no canonical JSON for ${path}: nested deeper than ${MAX_DEPTH}, or a cycle`);
+  if (depth > MAX_DEPTH)
+    throw new TypeError(`no canonical JSON for ${path}: nested deeper than ${MAX_DEPTH}, or a cycle`);
   switch (typeof value) {
     case 'string':
       // A lone surrogate would become U+FFFD on its way through UTF-8; JSON.stringify escapes it instead.
@@ -132,7 +133,8 @@ function canonical(value: unknown, path: string, depth: number): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) {
     let text = '[';
-    for (let i = 0; i < value.length; i++) text += (i === 0 ? '' : ',') + canonical(value[i], `${path}[${i}]`, depth + 1);
+    for (let i = 0; i < value.length; i++)
+      text += (i === 0 ? '' : ',') + canonical(value[i], `${path}[${i}]`, depth + 1);
     return text + ']';
   }
   const prototype: unknown = Object.getPrototypeOf(value);

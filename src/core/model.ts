@@ -352,8 +352,10 @@ export interface Instance {
   runningSince: number | null;
   /** The life that an operation of ours was sent to end; its end is no flap. */
   endingIncarnation: string | null;
-  /** The last life known to have ended: it cannot be seen running again (L77). */
+  /** The last life known to have ended: it cannot be seen running again (L77). One that was only paused has not ended. */
   endedIncarnation: string | null;
+  /** An update or destroy of ours may have removed its resource: that it is gone is no flap. Until it is seen anew. */
+  removing: boolean;
   /** Ended by exit 0 under `onComplete: stop`. */
   completed: boolean;
 
@@ -401,7 +403,15 @@ export interface TargetState {
   deadlinesMs: { readonly [kind: string]: number };
   graceMs: number;
   maxInFlight: number;
-  breaker: { readonly openedAt: number; readonly seq: number; readonly repeats: number; readonly notBefore: number; readonly message: string } | null;
+  /** `cleared`: a complete listing succeeded since; it closes once its wait is over, too. */
+  breaker: {
+    readonly openedAt: number;
+    readonly seq: number;
+    readonly repeats: number;
+    readonly notBefore: number;
+    readonly message: string;
+    readonly cleared: boolean;
+  } | null;
   /** How often the breaker opened without a success between. */
   breakerRepeats: number;
   /** Recent unasked losses: uid → what and when. Bounded by the window and by the number of instances. */

@@ -48,8 +48,7 @@ export interface NamedTarget {
 }
 
 export type ReadServerFile =
-  | { readonly ok: true; readonly file: ServerFile }
-  | { readonly ok: false; readonly errors: readonly Problem[] };
+  { readonly ok: true; readonly file: ServerFile } | { readonly ok: false; readonly errors: readonly Problem[] };
 
 export const DEFAULT_LISTEN: Listen = { host: '127.0.0.1', port: 7717 };
 export const DEFAULT_RETENTION = { days: 30, events: 2_000_000 };
@@ -78,7 +77,8 @@ export function parseListen(text: string): Listen | null {
   if (found === null) return null;
   const port = Number(found[2]);
   if (port > 65_535) return null;
-  const host = found[1] === undefined ? DEFAULT_LISTEN.host : found[1] === '' ? '0.0.0.0' : found[1].replace(/^\[|\]$/g, '');
+  const host =
+    found[1] === undefined ? DEFAULT_LISTEN.host : found[1] === '' ? '0.0.0.0' : found[1].replace(/^\[|\]$/g, '');
   return { host, port };
 }
 
@@ -93,9 +93,19 @@ const absolutePath = z.string().regex(/^\/(?!.*(^|\/)\.\.(\/|$))/, 'expected an 
 const fileSchema = z.strictObject({
   listen: listenSchema.optional(),
   proxyListen: listenSchema.optional(),
-  agentUrl: z.string().regex(/^https?:\/\/[^\s/@?#]+(\/[^\s?#]*)?$/, 'expected a URL such as "https://holdfast.example"').optional(),
+  agentUrl: z
+    .string()
+    .regex(/^https?:\/\/[^\s/@?#]+(\/[^\s?#]*)?$/, 'expected a URL such as "https://holdfast.example"')
+    .optional(),
   allowedHosts: z
-    .array(z.string().regex(/^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})|\[[0-9A-Fa-f:.]+\])$/, 'expected a host name without scheme or port'))
+    .array(
+      z
+        .string()
+        .regex(
+          /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})|\[[0-9A-Fa-f:.]+\])$/,
+          'expected a host name without scheme or port',
+        ),
+    )
     .max(100, 'at most 100 hosts')
     .optional(),
   allow: z
@@ -107,19 +117,33 @@ const fileSchema = z.strictObject({
     .optional(),
   targets: z.record(nameSchema, z.looseObject({ type: z.string().min(1) })).optional(),
   retention: z
-    .strictObject({ days: z.int().min(1).max(3_650).optional(), events: z.int().min(1_000).max(1_000_000_000).optional() })
+    .strictObject({
+      days: z.int().min(1).max(3_650).optional(),
+      events: z.int().min(1_000).max(1_000_000_000).optional(),
+    })
     .optional(),
-  sentryDsn: z.string().regex(/^https?:\/\/[^\s@/]+@\S+\/\d+$/, 'expected a Sentry DSN: "https://key@host/project"').optional(),
+  sentryDsn: z
+    .string()
+    .regex(/^https?:\/\/[^\s@/]+@\S+\/\d+$/, 'expected a Sentry DSN: "https://key@host/project"')
+    .optional(),
 });
 
-function checkTarget(name: string, type: string, types: ReadonlySet<string>, fail: (path: Path, message: string) => void): void {
+function checkTarget(
+  name: string,
+  type: string,
+  types: ReadonlySet<string>,
+  fail: (path: Path, message: string) => void,
+): void {
   if (!types.has(type)) {
     const hint = didYouMean(type, types) || `: there are ${listNames(types)}`;
     fail(['targets', name, 'type'], `unknown target type "${type}"${hint}`);
   }
   // Manifests say "docker" and mean it: under another type it would be a trap.
   if (types.has(name) && name !== type) {
-    fail(['targets', name], `"${name}" is the built-in target of type ${name}: it may have settings, but no other type`);
+    fail(
+      ['targets', name],
+      `"${name}" is the built-in target of type ${name}: it may have settings, but no other type`,
+    );
   }
 }
 

@@ -223,7 +223,8 @@ export const TABLE: readonly Row[] = [
     sentence: 'It is stopped on purpose, or has completed its work: leave it.',
     final: true,
     on: 'both',
-    matches: (c) => c.inst.desired === 'stopped' || (c.inst.completed && c.resource?.state === 'stopped'),
+    // Completed and gone is completed still: to provision it again would be to run the work again.
+    matches: (c) => c.inst.desired === 'stopped' || c.inst.completed,
     phase: () => 'STOPPED',
     proposals: () => NOTHING,
     facts: (c) => seqs(c.inst.desiredSeq, c.inst.resource?.seq),
@@ -382,7 +383,7 @@ export const TABLE: readonly Row[] = [
     matches: (c) => !c.asleep && c.inst.agent?.degraded != null,
     phase: () => 'DEGRADED',
     proposals: (c) =>
-      c.running && (c.inst.spec.onDegraded ?? c.state.policy.onDegraded) === 'restart'
+      c.running && !c.external && (c.inst.spec.onDegraded ?? c.state.policy.onDegraded) === 'restart'
         ? [{ type: 'restart', rule: 'agent-degraded', concern: 'run', priority: HEAL, heals: true, counted: true }]
         : NOTHING,
     facts: (c) => seqs(c.inst.agent?.degraded?.seq),

@@ -12,7 +12,15 @@ import type { FleetState } from './model.ts';
 /** What the next tick decides at `now`, given the facts folded so far. Changes nothing. */
 export function plan(state: FleetState, agenda: Agenda, now: number): { decision: Decision; looked: ReadonlySet<string> } {
   const looked = agenda.candidates(state, now);
-  return { decision: decide(state, now, looked), looked };
+  let decision = decide(state, now, looked);
+  // Those in line for whom room was left, or who go before the one that took the last of it, are looked at too. Each
+  // round adds somebody, and most ticks need none or one.
+  for (;;) {
+    const called = agenda.called(decision.slots, looked);
+    if (called.length === 0) return { decision, looked };
+    for (const uid of called) looked.add(uid);
+    decision = decide(state, now, looked);
+  }
 }
 
 /** A tick is written iff it has an action, a transition, a change of hold, or a flap. */

@@ -26,9 +26,9 @@ const SIZE_UNITS: readonly (readonly [unit: string, bytes: number])[] = [
 ];
 
 /** For schemas: what `parseDuration` and `parsePercent` look like. */
-export const DURATION_PATTERN = /^\d{1,12}(\.\d{1,6})?(ms|s|m|h|d)$/;
+export const DURATION_PATTERN = /^\d{1,16}(\.\d{1,6})?(ms|s|m|h|d)$/;
 export const PERCENT_PATTERN = /^\d{1,3}(\.\d{1,6})?%$/;
-const SIZE_PATTERN = /^(\d{1,15}(?:\.\d{1,6})?)([bkmgt])(?:i?b)?$/;
+const SIZE_PATTERN = /^(\d{1,16}(?:\.\d{1,6})?)([bkmgt])(?:i?b)?$/;
 
 /** "500ms", "30s", "10m", "2h", "7d", "1.5h" → ms; null when it is none of these or no whole number of ms. */
 export function parseDuration(text: string): number | null {

@@ -28,7 +28,12 @@ export interface Demand {
 }
 
 /** Asks first, counts later: only wrong tokens use up the allowance for wrong tokens. */
-export async function identify(control: Control, header: string | null, address: string, failures: Buckets): Promise<Caller> {
+export async function identify(
+  control: Control,
+  header: string | null,
+  address: string,
+  failures: Buckets,
+): Promise<Caller> {
   if (header === null) {
     failures.take(address);
     throw unauthorized('Send a token as "Authorization: Bearer <token>".', 'Bearer realm="holdfast"');
@@ -48,7 +53,8 @@ export function demand(caller: Caller, wanted: Demand): void {
     throw forbidden(`This needs the scope "${wanted.scope}"; the token "${name}" has "${scope}".`, wanted.scope);
   }
   if (fleets === null) return;
-  if (wanted.allFleets) throw forbidden(`This is about all fleets; the token "${name}" is only for some.`, wanted.scope);
+  if (wanted.allFleets)
+    throw forbidden(`This is about all fleets; the token "${name}" is only for some.`, wanted.scope);
   if (wanted.fleet !== null && !fleets.includes(wanted.fleet)) {
     throw forbidden(`The token "${name}" is not for the fleet "${wanted.fleet.slice(0, 63)}".`, wanted.scope);
   }

@@ -7,13 +7,16 @@ import { Problem } from './problem.ts';
 export async function readText(request: Request, limitBytes: number): Promise<string> {
   const encoding = request.headers.get('content-encoding');
   if (encoding !== null && encoding.toLowerCase() !== 'identity') {
-    throw new Problem('unsupported-media-type', `Send the body as it is, without Content-Encoding "${encoding.slice(0, 32)}".`);
+    throw new Problem(
+      'unsupported-media-type',
+      `Send the body as it is, without Content-Encoding "${encoding.slice(0, 32)}".`,
+    );
   }
   if (Number(request.headers.get('content-length') ?? 0) > limitBytes) throw tooLarge(limitBytes);
   if (request.body === null) return '';
   const chunks: Uint8Array[] = [];
   let sizeBytes = 0;
-  const reader = request.body.getReader();
+  const reader = (request.body as ReadableStream<Uint8Array>).getReader();
   try {
     for (;;) {
       const { done, value } = await reader.read();
@@ -41,15 +44,19 @@ export async function readJson(request: Request, limitBytes: number): Promise<un
   if (text.trim() === '') return undefined;
   const type = (request.headers.get('content-type') ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
   if (type !== 'application/json' && !/^application\/[a-z0-9.-]+\+json$/.test(type)) {
-    throw new Problem('unsupported-media-type', 'Send "Content-Type: application/json".', { headers: { Accept: 'application/json' } });
+    throw new Problem('unsupported-media-type', 'Send "Content-Type: application/json".', {
+      headers: { Accept: 'application/json' },
+    });
   }
   try {
     return JSON.parse(text);
   } catch (error) {
+    // V8 says where only for some mistakes, and repeats the text for the others.
     const offset = /position (\d+)/.exec(String(error))?.[1];
-    const line = offset === undefined ? text.split('\n').length : text.slice(0, Number(offset)).split('\n').length;
-    throw new Problem('bad-request', `The body is not JSON: it breaks at line ${line}.`, {
-      errors: [{ path: '', line, message: 'not JSON from here on' }],
+    const line = offset === undefined ? null : text.slice(0, Number(offset)).split('\n').length;
+    const where = line === null ? '' : `: it breaks at line ${line}`;
+    throw new Problem('bad-request', `The body is not JSON${where}.`, {
+      errors: [{ path: '', line, message: 'not JSON' }],
     });
   }
 }

@@ -39,7 +39,9 @@ export interface Shared {
 
 export async function dispatch(shared: Shared, route: Route, c: Context<Env>): Promise<Response> {
   if (c.req.method === 'HEAD' && route.streams === true) {
-    throw new Problem('method-not-allowed', 'A stream has no HEAD.', { headers: { Allow: route.method.toUpperCase() } });
+    throw new Problem('method-not-allowed', 'A stream has no HEAD.', {
+      headers: { Allow: route.method.toUpperCase() },
+    });
   }
   const caller = await admit(shared, route, c);
   c.set('caller', caller);
@@ -114,7 +116,11 @@ async function underDeadline<T>(shared: Shared, ms: number, c: Context<Env>, wor
       try {
         return await work();
       } catch (error) {
-        if (late) shared.log.warn({ requestId: c.get('requestId'), err: error }, 'a handler failed after its client was told that it takes too long');
+        if (late)
+          shared.log.warn(
+            { requestId: c.get('requestId'), err: error },
+            'a handler failed after its client was told that it takes too long',
+          );
         throw error;
       }
     });
@@ -122,7 +128,9 @@ async function underDeadline<T>(shared: Shared, ms: number, c: Context<Env>, wor
     if (!(error instanceof DeadlineError)) throw error;
     late = true;
     shared.log.warn({ requestId: c.get('requestId'), ms }, 'a handler had no answer in time');
-    throw unavailable(`There was no answer within ${ms} ms. What was asked goes on and may still take effect: look before asking again.`);
+    throw unavailable(
+      `There was no answer within ${ms} ms. What was asked goes on and may still take effect: look before asking again.`,
+    );
   }
 }
 

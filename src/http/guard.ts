@@ -76,12 +76,18 @@ function foreignHost(host: string): Problem {
 function checkOrigin(incoming: IncomingMessage, host: string): void {
   const { origin } = incoming.headers;
   if (origin !== undefined && origin !== `http://${host}` && origin !== `https://${host}`) {
-    throw new Problem('foreign-origin', `A page of "${origin.slice(0, 255)}" asked for this; only pages that come from here may.`);
+    throw new Problem(
+      'foreign-origin',
+      `A page of "${origin.slice(0, 255)}" asked for this; only pages that come from here may.`,
+    );
   }
   // `same-site` is another port of this host, such as the wake proxy where agents serve their own pages (L75).
   const site = incoming.headers['sec-fetch-site'];
   if (site !== undefined && site !== 'same-origin' && site !== 'none') {
-    throw new Problem('foreign-origin', `A ${String(site).slice(0, 32)} page asked for this; only pages that come from here may.`);
+    throw new Problem(
+      'foreign-origin',
+      `A ${site.slice(0, 32)} page asked for this; only pages that come from here may.`,
+    );
   }
 }
 

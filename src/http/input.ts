@@ -19,10 +19,16 @@ export interface Input {
 
 const NO_KEYS = z.strictObject({});
 
-export async function readInput(route: Route, request: Request, params: { readonly [name: string]: string }): Promise<Input> {
+export async function readInput(
+  route: Route,
+  request: Request,
+  params: { readonly [name: string]: string },
+): Promise<Input> {
   const errors: FieldError[] = [];
   const check = (schema: z.ZodType, value: unknown, prefix: readonly string[]): unknown =>
-    checkShape(schema, value, 'now', (path, message) => errors.push({ path: formatPath([...prefix, ...path]), line: null, message }));
+    checkShape(schema, value, 'now', (path, message) =>
+      errors.push({ path: formatPath([...prefix, ...path]), line: null, message }),
+    );
 
   const checked = {
     params: check(route.params ?? NO_KEYS, params, ['path']),
@@ -39,22 +45,36 @@ export async function readInput(route: Route, request: Request, params: { readon
   return checked;
 }
 
-function rawQuery(route: Route, url: string, errors: FieldError[]): { readonly [key: string]: string | readonly string[] } {
+function rawQuery(
+  route: Route,
+  url: string,
+  errors: FieldError[],
+): { readonly [key: string]: string | readonly string[] } {
   const { searchParams } = new URL(url);
   const entries = [...new Set(searchParams.keys())].map((key): readonly [string, string | readonly string[]] => {
     const values = searchParams.getAll(key);
     if (route.repeated?.includes(key) === true) return [key, values];
-    if (values.length > 1) errors.push({ path: formatPath(['query', key]), line: null, message: `given ${values.length} times; say it once` });
+    if (values.length > 1)
+      errors.push({
+        path: formatPath(['query', key]),
+        line: null,
+        message: `given ${values.length} times; say it once`,
+      });
     return [key, values[0] ?? ''];
   });
   return Object.fromEntries(entries);
 }
 
-async function readBody(route: Route, request: Request, check: (schema: z.ZodType, value: unknown) => unknown): Promise<unknown> {
+async function readBody(
+  route: Route,
+  request: Request,
+  check: (schema: z.ZodType, value: unknown) => unknown,
+): Promise<unknown> {
   const { body } = route;
   if (body === undefined) return undefined;
   if (body.kind === 'text') return readText(request, body.limitBytes);
   const value = await readJson(request, BODY_BYTES);
-  if (value === undefined && !body.optional) throw new Problem('bad-request', 'A JSON body is needed here, and there is none.');
+  if (value === undefined && !body.optional)
+    throw new Problem('bad-request', 'A JSON body is needed here, and there is none.');
   return check(body.schema, value ?? {});
 }

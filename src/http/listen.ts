@@ -56,7 +56,9 @@ export async function listen(app: App, { host, port }: ListenOptions): Promise<L
   );
   server.maxConnections = CONNECTIONS;
   server.on('clientError', refuseBroken);
-  server.on('drop', () => app.log.warn({ connections: CONNECTIONS }, 'a connection was refused: there are as many as there may be'));
+  server.on('drop', () =>
+    app.log.warn({ connections: CONNECTIONS }, 'a connection was refused: there are as many as there may be'),
+  );
 
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(cannotListen(error, host, port)));
@@ -93,9 +95,14 @@ function cannotListen(error: NodeJS.ErrnoException, host: string, port: number):
   const where = `${host}:${port}`;
   switch (error.code) {
     case 'EADDRINUSE':
-      return new Error(`${where} is already in use, perhaps by another Holdfast; stop that one or choose another address with --listen.`, { cause: error });
+      return new Error(
+        `${where} is already in use, perhaps by another Holdfast; stop that one or choose another address with --listen.`,
+        { cause: error },
+      );
     case 'EACCES':
-      return new Error(`This user may not listen on ${where}; choose a port from 1024 up with --listen.`, { cause: error });
+      return new Error(`This user may not listen on ${where}; choose a port from 1024 up with --listen.`, {
+        cause: error,
+      });
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
       return new Error(`${host} is no address of this machine; choose one with --listen.`, { cause: error });

@@ -80,7 +80,9 @@ export function problemOf(error: unknown): Problem | null {
   if (error instanceof Problem) return error;
   if (error instanceof Refusal) {
     const extras = { errors: error.errors, members: { rule: error.rule } };
-    return error.kind === 'unavailable' ? unavailable(error.message, extras) : new Problem(error.kind, error.message, extras);
+    return error.kind === 'unavailable'
+      ? unavailable(error.message, extras)
+      : new Problem(error.kind, error.message, extras);
   }
   // L71: a store that cannot answer refuses; it never lets pass.
   if (error instanceof StoreError) return unavailable(error.message, { members: { rule: `store-${error.code}` } });
@@ -89,10 +91,17 @@ export function problemOf(error: unknown): Problem | null {
 }
 
 export function unavailable(detail: string, extras: ProblemExtras = {}): Problem {
-  return new Problem('unavailable', detail, { ...extras, headers: { 'Retry-After': String(RETRY_AFTER_S), ...extras.headers } });
+  return new Problem('unavailable', detail, {
+    ...extras,
+    headers: { 'Retry-After': String(RETRY_AFTER_S), ...extras.headers },
+  });
 }
 
 /** For errors that nobody foresaw: `id` is where the log says more. */
 export function internalProblem(id: string): Problem {
-  return new Problem('internal', `This is a bug or a broken machine. The log of the server has it under the id ${id}.`, { members: { id } });
+  return new Problem(
+    'internal',
+    `This is a bug or a broken machine. The log of the server has it under the id ${id}.`,
+    { members: { id } },
+  );
 }

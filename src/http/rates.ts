@@ -20,7 +20,8 @@ export function createBuckets(rate: Rate, what: string, nowMs: () => number): Bu
       const now = nowMs();
       const seen = buckets.get(key);
       buckets.delete(key);
-      const left = seen === undefined ? rate.burst : Math.min(rate.burst, seen.left + ((now - seen.at) / 1_000) * rate.perSecond);
+      const left =
+        seen === undefined ? rate.burst : Math.min(rate.burst, seen.left + ((now - seen.at) / 1_000) * rate.perSecond);
       buckets.set(key, { left: left >= 1 ? left - 1 : left, at: now });
       if (buckets.size > CLIENTS) {
         const oldest = buckets.keys().next();
@@ -28,9 +29,13 @@ export function createBuckets(rate: Rate, what: string, nowMs: () => number): Bu
       }
       if (left >= 1) return;
       const seconds = Math.max(1, Math.ceil((1 - left) / rate.perSecond));
-      throw new Problem('too-many-requests', `More than ${rate.perSecond} ${what} per second; ask again in ${seconds} s.`, {
-        headers: { 'Retry-After': String(seconds) },
-      });
+      throw new Problem(
+        'too-many-requests',
+        `More than ${rate.perSecond} ${what} per second; ask again in ${seconds} s.`,
+        {
+          headers: { 'Retry-After': String(seconds) },
+        },
+      );
     },
   };
 }
@@ -51,9 +56,13 @@ export function createSlots(total: number, perKey: number): Slots {
     take(key) {
       const mine = held.get(key) ?? 0;
       if (mine >= perKey) {
-        throw new Problem('too-many-requests', `This token already has ${mine} streams and waits open, the most it may.`, {
-          headers: { 'Retry-After': String(RETRY_AFTER_S) },
-        });
+        throw new Problem(
+          'too-many-requests',
+          `This token already has ${mine} streams and waits open, the most it may.`,
+          {
+            headers: { 'Retry-After': String(RETRY_AFTER_S) },
+          },
+        );
       }
       if (taken >= total) throw unavailable(`All ${total} places for streams and waits are taken.`);
       held.set(key, mine + 1);

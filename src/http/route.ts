@@ -12,8 +12,8 @@ export type Method = 'get' | 'put' | 'post' | 'delete';
 
 type Shape = z.ZodObject;
 
-/** No keys at all. Not `{}`, which would accept any. */
-export type Nothing = z.ZodObject<Record<never, never>>;
+/** Where a route takes nothing; `input.ts` refuses every key then. */
+export type Nothing = z.ZodObject<Record<string, z.ZodNever>>;
 
 export interface Route {
   readonly method: Method;
@@ -40,14 +40,19 @@ export interface Route {
   /** What it answers when all is well, by status; problems are the same everywhere. */
   readonly answers: { readonly [status: number]: AnswerShape };
   /** How much longer than usual it may take, ms; null: it does not last. */
-  lasts(query: unknown): number | null;
-  handle(ask: RawAsk): Promise<Answer>;
+  readonly lasts: (query: unknown) => number | null;
+  readonly handle: (ask: RawAsk) => Promise<Answer>;
 }
 
 export type BodyShape =
   | { readonly kind: 'json'; readonly schema: z.ZodType; readonly optional: boolean }
   /** A document handed on as text. */
-  | { readonly kind: 'text'; readonly limitBytes: number; readonly types: readonly string[]; readonly description: string };
+  | {
+      readonly kind: 'text';
+      readonly limitBytes: number;
+      readonly types: readonly string[];
+      readonly description: string;
+    };
 
 export interface AnswerShape {
   readonly description: string;
@@ -60,8 +65,8 @@ export interface AnswerShape {
 interface AskBase {
   /** Who asks; routes without a token have nobody. */
   readonly token: TokenView | null;
-  by(reason?: string): By;
-  header(name: string): string | undefined;
+  readonly by: (reason?: string) => By;
+  readonly header: (name: string) => string | undefined;
   /** Aborts when the client is gone, the server closes, or the stream ends. Commands must not look at it (L35). */
   readonly signal: AbortSignal;
 }
@@ -79,7 +84,12 @@ export interface Ask<P extends Shape, Q extends Shape, B> extends AskBase {
 }
 
 export type Answer =
-  | { readonly kind: 'json'; readonly status: 200 | 201 | 202; readonly body: unknown; readonly headers?: { readonly [name: string]: string } }
+  | {
+      readonly kind: 'json';
+      readonly status: 200 | 201 | 202;
+      readonly body: unknown;
+      readonly headers?: { readonly [name: string]: string };
+    }
   | { readonly kind: 'text'; readonly type: string; readonly text: string }
   | { readonly kind: 'empty' }
   | { readonly kind: 'stream'; readonly type: string; readonly source: StreamSource };
@@ -95,7 +105,11 @@ export interface StreamSource {
   readonly lastWords: ((problem: Problem) => Uint8Array) | null;
 }
 
-export function json(status: 200 | 201 | 202, body: unknown, headers: { readonly [name: string]: string } = {}): Answer {
+export function json(
+  status: 200 | 201 | 202,
+  body: unknown,
+  headers: { readonly [name: string]: string } = {},
+): Answer {
   return { kind: 'json', status, body, headers };
 }
 
@@ -132,7 +146,12 @@ export function textRoute<P extends Shape = Nothing, Q extends Shape = Nothing>(
     readonly handle: (ask: Ask<P, Q, string>) => Promise<Answer>;
   },
 ): Route {
-  return { ...spec, body: { kind: 'text', ...spec.body }, lasts: lastsOf(spec), handle: (ask) => spec.handle(ask as Ask<P, Q, string>) };
+  return {
+    ...spec,
+    body: { kind: 'text', ...spec.body },
+    lasts: lastsOf(spec),
+    handle: (ask) => spec.handle(ask as Ask<P, Q, string>),
+  };
 }
 
 function lastsOf<P extends Shape, Q extends Shape>(spec: Spec<P, Q>): (query: unknown) => number | null {

@@ -5,7 +5,7 @@
  * nothing that a request carries besides method, path and the token's *name* is logged.
  */
 import { randomUUID } from 'node:crypto';
-import { OpenAPIHono } from '@hono/zod-openapi';
+import { Hono } from 'hono';
 import type { Clock } from '../ports/clock.ts';
 import type { Control } from '../runtime/api.ts';
 import { type Log, silentLog } from '../runtime/log.ts';
@@ -30,7 +30,7 @@ export interface AppOptions {
 }
 
 export interface App {
-  readonly hono: OpenAPIHono<Env>;
+  readonly hono: Hono<Env>;
   readonly routes: readonly Route[];
   /** The OpenAPI 3.1 document. */
   readonly document: object;
@@ -58,21 +58,26 @@ export function createApp(control: Control, options: AppOptions = {}): App {
     closing: closing.signal,
   };
 
-  const hono = new OpenAPIHono<Env>();
+  const hono = new Hono<Env>();
   frame(hono, shared, createGuard(options.allowedHosts ?? []));
 
   const documented: { document: object } = { document: {} };
   const routes = allRoutes(control, () => documented.document);
-  for (const route of routes) hono.on(route.method.toUpperCase(), honoPath(route.path), (c) => dispatch(shared, route, c));
+  for (const route of routes)
+    hono.on(route.method.toUpperCase(), honoPath(route.path), (c) => dispatch(shared, route, c));
   refuseOtherMethods(hono, routes);
-  hono.notFound((c) => problemResponse(new Problem('not-found', `There is no ${c.req.path.slice(0, 255)} here; /openapi.json lists what there is.`)));
-  documented.document = openApiDocument(hono.openAPIRegistry, routes, control.version);
+  hono.notFound((c) =>
+    problemResponse(
+      new Problem('not-found', `There is no ${c.req.path.slice(0, 255)} here; /openapi.json lists what there is.`),
+    ),
+  );
+  documented.document = openApiDocument(routes, control.version);
 
   return { hono, routes, document: documented.document, log, close: () => closing.abort(), closing: closing.signal };
 }
 
 /** What surrounds every request: its id, the doors, problems for errors, security headers, one line in the log. */
-function frame(hono: OpenAPIHono<Env>, shared: Shared, guard: ReturnType<typeof createGuard>): void {
+function frame(hono: Hono<Env>, shared: Shared, guard: ReturnType<typeof createGuard>): void {
   hono.use('*', async (c, next) => {
     const began = shared.clock.mono();
     c.set('requestId', randomUUID());
@@ -103,12 +108,16 @@ function frame(hono: OpenAPIHono<Env>, shared: Shared, guard: ReturnType<typeof 
   hono.onError((error, c) => problemResponse(tell(shared.log, c.get('requestId'), error)));
 }
 
-function refuseOtherMethods(hono: OpenAPIHono<Env>, routes: readonly Route[]): void {
+function refuseOtherMethods(hono: Hono<Env>, routes: readonly Route[]): void {
   for (const path of new Set(routes.map((route) => route.path))) {
     const offered = routes.filter((route) => route.path === path).map((route) => route.method.toUpperCase());
     const allow = offered.sort().join(', ');
     hono.all(honoPath(path), (c) =>
-      problemResponse(new Problem('method-not-allowed', `${c.req.method} is not offered here, only ${allow}.`, { headers: { Allow: allow } })),
+      problemResponse(
+        new Problem('method-not-allowed', `${c.req.method} is not offered here, only ${allow}.`, {
+          headers: { Allow: allow },
+        }),
+      ),
     );
   }
 }

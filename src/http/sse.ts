@@ -3,6 +3,7 @@
  * A client that connects again with its last id misses nothing and sees nothing twice.
  */
 import type { StoredEvent } from '../core/events.ts';
+import { iso } from '../core/time.ts';
 import type { EventView } from '../runtime/api.ts';
 import { SSE_RETRY_MS } from './limits.ts';
 import { Problem, problemDocument } from './problem.ts';
@@ -29,7 +30,7 @@ function viewOf(event: StoredEvent): Omit<EventView, 'data'> & { readonly data: 
   const { seq, at, type, instance, uid, data, by } = event;
   return {
     seq,
-    at: new Date(at).toISOString(),
+    at: iso(at),
     type,
     ...(instance === undefined ? {} : { instance }),
     ...(uid === undefined ? {} : { uid }),

@@ -31,6 +31,8 @@ export interface Subject {
   readonly generation: number;
   readonly spec: Spec;
   readonly infraHash: string;
+  /** Declared config; null where none is declared. */
+  readonly configHash: string | null;
   /** Added to the agent's environment by the runtime (its URL and token, for example). Never logged. */
   readonly env: { readonly [name: string]: string };
 }

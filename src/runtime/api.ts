@@ -4,9 +4,11 @@
  */
 import type { By, StoredEvent, Verb } from '../core/events.ts';
 import type { ActionType, Deletion, Json, JsonObject, Phase, Policy } from '../core/model.ts';
-import type { FleetView, InstanceView } from '../core/view.ts';
+import type { Why } from '../core/explain.ts';
+import type { FleetView } from '../core/fleet-view.ts';
+import type { InstanceView } from '../core/view.ts';
 
-export type { FleetView, InstanceView };
+export type { FleetView, InstanceView, Why };
 
 /** A request that cannot be granted. `kind` maps to an HTTP status; `rule` names what forbids it. */
 export class Refusal extends Error {
@@ -112,18 +114,6 @@ export interface ReplayAsk {
   readonly instance: string | null;
   readonly policy: Partial<Policy> | null;
   readonly edits: readonly ({ readonly drop: number } | { readonly seq: number; readonly data: JsonObject })[];
-}
-
-export interface Why {
-  readonly instance: string;
-  readonly phase: Phase;
-  readonly rule: string;
-  readonly text: string;
-  readonly facts: readonly { readonly seq: number; readonly type: string; readonly ageMs: number; readonly text: string }[];
-  readonly rejected: readonly { readonly rule: string; readonly because: string }[];
-  readonly hold: InstanceView['hold'];
-  readonly wouldChange: readonly string[];
-  readonly nextLookAt: string | null;
 }
 
 export interface EventView {

@@ -126,5 +126,6 @@ export class Fleet {
 }
 
 export function subjectOf(fleet: string, inst: Instance, env: Subject['env']): Subject {
-  return { fleet, instance: inst.name, uid: inst.uid, generation: inst.generation, spec: inst.spec, infraHash: inst.hashes.infra, env };
+  const { name, uid, generation, spec, hashes } = inst;
+  return { fleet, instance: name, uid, generation, spec, infraHash: hashes.infra, configHash: hashes.config, env };
 }

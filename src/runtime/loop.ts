@@ -127,10 +127,28 @@ export class FleetLoop {
     }
   }
 
-  /** Runs `read` between two ticks, with every durable fact folded. Changes nothing. */
-  async between<T>(read: (state: FleetState, agenda: Agenda, now: number) => T): Promise<T> {
+  /**
+   * Between two ticks: folds what is durable, as the next tick would, and reads. Whoever reads finds exactly what that tick
+   * would find; nothing is decided, written or done.
+   */
+  async peek<T>(read: (state: FleetState, agenda: Agenda, now: number, pendingFacts: number) => T): Promise<T> {
     while (this.ticking !== null) await this.ticking;
-    return read(this.state, this.agenda, this.now());
+    const before = this.state.seq;
+    // Holds the next tick off while the log is read.
+    this.ticking = this.catchUp((event) => this.untold.push(event));
+    try {
+      await this.ticking;
+    } finally {
+      this.ticking = null;
+    }
+    try {
+      return read(this.state, this.agenda, Math.max(this.now(), this.state.at), this.state.seq - before + this.inbox.length);
+    } finally {
+      if (this.again || this.untold.length > 0) {
+        this.again = false;
+        this.poke();
+      }
+    }
   }
 
   async stop(): Promise<void> {
@@ -212,10 +230,13 @@ export class FleetLoop {
     }
   }
 
-  private async catchUp(): Promise<void> {
+  private async catchUp(told: (event: StoredEvent) => void = () => undefined): Promise<void> {
     for (;;) {
       const page = await this.world.store.read(this.fleet, { after: this.state.seq, limit: READ_PAGE_EVENTS });
-      for (const event of page) evolve(this.state, event);
+      for (const event of page) {
+        evolve(this.state, event);
+        told(event);
+      }
       if (page.length < READ_PAGE_EVENTS) return;
     }
   }

@@ -12,7 +12,9 @@ import { SCHEMA_VERSION } from '../../src/stores/postgres/migrations.ts';
 import { runSql, startPostgres } from '../support/postgres.ts';
 import type { TestPostgres } from '../support/postgres.ts';
 import { realComponent } from '../support/require.ts';
+import { storeModel } from './store.model.ts';
 import { storeContract } from './store.suite.ts';
+import type { MakeHarness } from './store.suite.ts';
 
 /** One server for this file; each test has a database of its own. */
 let server: Promise<TestPostgres> | undefined;
@@ -46,7 +48,7 @@ function refuses(work: Promise<unknown>, code: StoreError['code'], words: RegExp
   });
 }
 
-storeContract('postgres', async (t) => {
+const makeHarness: MakeHarness = async (t) => {
   const url = await database(t);
   if (url === null) return null;
   const change = async (sql: string, ...values: (string | number)[]): Promise<void> => {
@@ -73,7 +75,10 @@ storeContract('postgres', async (t) => {
       await runSql(url, `UPDATE holdfast.fleets SET lease_until = lease_until - $1 * interval '1 millisecond'`, [ms]);
     },
   };
-});
+};
+
+storeContract('postgres', makeHarness);
+storeModel('postgres', 15, makeHarness);
 
 describe('postgres: the server', () => {
   it('replicas that start together on an empty database make one deployment', async (url) => {
@@ -85,7 +90,11 @@ describe('postgres: the server', () => {
   it('a newer schema is refused in one sentence', async (url) => {
     await (await openStore(url)).close();
     await runSql(url, 'UPDATE holdfast.store SET version = $1', [SCHEMA_VERSION + 1]);
-    await refuses(openStore(url), 'newer-schema', /data in postgres:\/\/postgres@127.0.0.1:\d+\/test_\d+ was written by/);
+    await refuses(
+      openStore(url),
+      'newer-schema',
+      /data in postgres:\/\/postgres@127.0.0.1:\d+\/test_\d+ was written by/,
+    );
   });
 
   it('a role without the right to create works on a schema that is there', async (url) => {
@@ -158,7 +167,11 @@ describe('postgres: the server', () => {
     await client.connect();
     await client.query('BEGIN');
     await client.query('SELECT 1 FROM holdfast.fleets FOR UPDATE');
-    await refuses(store.append('f', [fact('x')], now), 'unreachable', /tried to append events; it says: .*lock timeout/);
+    await refuses(
+      store.append('f', [fact('x')], now),
+      'unreachable',
+      /tried to append events; it says: .*lock timeout/,
+    );
     const waiting = patient.append('f', [fact('x')], now);
     await client.query('COMMIT');
     await client.end();

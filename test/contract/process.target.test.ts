@@ -65,12 +65,25 @@ function makeWorld(openTable: () => ProcessTable = openProcessTable, deployment:
     const uid = uids.get(name) ?? randomUUID();
     uids.set(name, uid);
     const spec: Spec = {
-      ...{ target: 'process', targetType: 'process', lifecycle: 'hot', labels: {}, idleAfterMs: null, onComplete: 'restart' },
-      ...{ onDelete: 'keep', run: freeze(raw), health: null, heartbeat: null, config: null, plugins: [], expose: [] },
-      ...{ onSilent: null, onDegraded: null, drift: null },
+      target: 'process',
+      targetType: 'process',
+      lifecycle: 'hot',
+      labels: {},
+      idleAfterMs: null,
+      onComplete: 'restart',
+      onDelete: 'keep',
+      run: freeze(raw),
+      health: null,
+      heartbeat: null,
+      config: null,
+      plugins: [],
+      expose: [],
+      onSilent: null,
+      onDegraded: null,
+      drift: null,
     };
     const hash = infraHash(processType.infra(spec));
-    return { fleet: 'demo', instance: name, uid, generation: 1, spec, infraHash: hash, env: {} };
+    return { fleet: 'demo', instance: name, uid, generation: 1, spec, infraHash: hash, configHash: null, env: {} };
   }
   const world: ProcessWorld = {
     deployment,
@@ -105,13 +118,16 @@ function makeWorld(openTable: () => ProcessTable = openProcessTable, deployment:
   return world;
 }
 
-const psMissing = spawnSync('ps', ['axeww', '-o', 'pid=,command=']).status === 0 ? null : 'ps of procps is not installed';
+const psMissing =
+  spawnSync('ps', ['axeww', '-o', 'pid=,command=']).status === 0 ? null : 'ps of procps is not installed';
 const noProc = fs.existsSync('/proc/self/stat') ? null : 'there is no /proc on this host';
 const noProcSkip = noProc === null ? {} : { skip: noProc };
 
-if (noProc === null) targetContract({ name: 'process by /proc', make: () => Promise.resolve(makeWorld(openProcTable)) });
+if (noProc === null)
+  targetContract({ name: 'process by /proc', make: () => Promise.resolve(makeWorld(openProcTable)) });
 else test('process by /proc', { skip: noProc }, () => undefined);
-if (psMissing === null) targetContract({ name: 'process by ps', make: () => Promise.resolve(makeWorld(openPsTable)), many: 8 });
+if (psMissing === null)
+  targetContract({ name: 'process by ps', make: () => Promise.resolve(makeWorld(openPsTable)), many: 8 });
 else test('process by ps', { skip: psMissing }, () => undefined);
 
 function check(title: string, body: (world: ProcessWorld, t: TestContext) => Promise<void>): void {
@@ -143,7 +159,10 @@ check('an agent survives kill -9 of its control plane and is adopted by pid and 
   plane.child.kill('SIGKILL');
   await once(plane.child, 'exit');
   const { items } = await world.target.list(soon());
-  assert.deepEqual(items.map(({ look }) => look), [before]);
+  assert.deepEqual(
+    items.map(({ look }) => look),
+    [before],
+  );
   assert.equal((await world.target.start(agent, soon())).incarnation, before.incarnation);
   const notices: TargetNotice[] = [];
   world.target.watch?.(world.deployment, (notice) => notices.push(notice));
@@ -153,7 +172,10 @@ check('an agent survives kill -9 of its control plane and is adopted by pid and 
     return notices.find((notice) => notice.kind === 'changed') ?? null;
   });
   assert.ok(told.kind === 'changed' && told.look.state === 'stopped');
-  assert.deepEqual([told.look.incarnation, told.look.exit?.code, told.look.exit?.signal], [before.incarnation, null, null]);
+  assert.deepEqual(
+    [told.look.incarnation, told.look.exit?.code, told.look.exit?.signal],
+    [before.incarnation, null, null],
+  );
 });
 
 /** Dies by SIGKILL between the spawn and the write of the pid. */
@@ -179,7 +201,10 @@ for (const first of ['list', 'start', 'provision'] as const) {
     await once(plane.child, 'exit');
     assert.equal(JSON.parse(fs.readFileSync(world.recordFile(agent), 'utf8')).life.state, 'spawning');
     if (first === 'list') await world.target.list(soon());
-    const look = first === 'provision' ? await world.target.provision(agent, RUN, soon()) : await world.target.start(agent, soon());
+    const look =
+      first === 'provision'
+        ? await world.target.provision(agent, RUN, soon())
+        : await world.target.start(agent, soon());
     assert.equal(pidOf(look), spawned.pid);
     assert.equal(pidOf((await world.target.list(soon())).items[0]!.look), spawned.pid);
     assert.deepEqual(await markedPids(world), [spawned.pid]);
@@ -193,7 +218,9 @@ check('L86 a running process whose record was lost is found by its mark and adop
   const before = await world.target.provision(agent, RUN, soon());
   fs.rmSync(world.recordFile(agent));
   const again = (await world.reopen()) as Target;
-  assert.deepEqual((await again.list(soon())).items, [{ fleet: 'demo', instance: 'agent', uid: agent.uid, look: before }]);
+  assert.deepEqual((await again.list(soon())).items, [
+    { fleet: 'demo', instance: 'agent', uid: agent.uid, look: before },
+  ]);
   assert.ok(fs.existsSync(world.recordFile(agent)));
 });
 
@@ -272,23 +299,31 @@ check('what a crashed agent leaves in its group is killed, own child and adopted
   }
 });
 
-check('a daemon that an agent leaves behind is not taken for the agent, and ends with the next start', async (world) => {
-  const agent = world.custom({ command: ['/bin/sh', '-c', 'setsid sleep 3600 & echo daemon $!; exec sleep 3600'] });
-  const before = await world.target.provision(agent, RUN, soon());
-  await logged(world, agent, /daemon (\d+)/);
-  const daemon = await eventually('the daemon leads a session of its own', async () => {
-    const found = (await openProcTable().marked(world.deployment, soon())).find(({ pid, leader }) => leader && pid !== pidOf(before));
-    return found?.pid ?? null;
-  });
-  process.kill(pidOf(before), 'SIGKILL');
-  await eventually('the agent is stopped', async () => (await world.target.inspect(agent, soon())).state === 'stopped');
-  assert.ok(isAlive(daemon));
-  const again = await world.reopen();
-  assert.equal((await again.list(soon())).items[0]?.look.state, 'stopped');
-  const after = await again.start(agent, soon());
-  assert.ok(!isAlive(daemon));
-  assert.ok(isAlive(pidOf(after)));
-});
+check(
+  'a daemon that an agent leaves behind is not taken for the agent, and ends with the next start',
+  async (world) => {
+    const agent = world.custom({ command: ['/bin/sh', '-c', 'setsid sleep 3600 & echo daemon $!; exec sleep 3600'] });
+    const before = await world.target.provision(agent, RUN, soon());
+    await logged(world, agent, /daemon (\d+)/);
+    const daemon = await eventually('the daemon leads a session of its own', async () => {
+      const found = (await openProcTable().marked(world.deployment, soon())).find(
+        ({ pid, leader }) => leader && pid !== pidOf(before),
+      );
+      return found?.pid ?? null;
+    });
+    process.kill(pidOf(before), 'SIGKILL');
+    await eventually(
+      'the agent is stopped',
+      async () => (await world.target.inspect(agent, soon())).state === 'stopped',
+    );
+    assert.ok(isAlive(daemon));
+    const again = await world.reopen();
+    assert.equal((await again.list(soon())).items[0]?.look.state, 'stopped');
+    const after = await again.start(agent, soon());
+    assert.ok(!isAlive(daemon));
+    assert.ok(isAlive(pidOf(after)));
+  },
+);
 
 check('an agent that ignores its stop signal is killed after its time-out, children and all', async (world) => {
   const command = ['/bin/sh', '-c', `trap '' TERM; echo ready; while :; do sleep 3600; done`];
@@ -298,12 +333,19 @@ check('an agent that ignores its stop signal is killed after its time-out, child
   const began = performance.now();
   const stopped = await world.target.stop(agent, soon());
   assert.ok(performance.now() - began >= 149);
-  assert.deepEqual([stopped.state, stopped.incarnation, stopped.exit?.signal], ['stopped', look.incarnation, 'SIGKILL']);
+  assert.deepEqual(
+    [stopped.state, stopped.incarnation, stopped.exit?.signal],
+    ['stopped', look.incarnation, 'SIGKILL'],
+  );
   assert.deepEqual(await markedPids(world), []);
 });
 
 check('the stop settings are those of the spec at the time of the stop', async (world) => {
-  const command = ['/bin/sh', '-c', `trap '' TERM; trap 'echo asked; exit 5' INT; echo ready; while :; do sleep 0.05; done`];
+  const command = [
+    '/bin/sh',
+    '-c',
+    `trap '' TERM; trap 'echo asked; exit 5' INT; echo ready; while :; do sleep 0.05; done`,
+  ];
   const agent = world.custom({ command, stopTimeout: '1m' });
   const changed = world.custom({ command, stopTimeout: '1m', stopSignal: 'SIGINT' });
   assert.equal(changed.infraHash, agent.infraHash);
@@ -360,10 +402,18 @@ check('an agent gets a clean environment: the basics, what is declared, and its 
   process.env['HOLDFAST_TEST_SECRET'] = 'must not be inherited';
   process.env['SOME_SECRET'] = 'must not be inherited';
   try {
-    const agent: Subject = { ...world.custom({ command: ['env'], env: { LEVEL: 'info' } }), env: { HOLDFAST_URL: 'http://x' } };
+    const agent: Subject = {
+      ...world.custom({ command: ['env'], env: { LEVEL: 'info' } }),
+      env: { HOLDFAST_URL: 'http://x' },
+    };
     await world.target.provision(agent, RUN, soon());
     await stoppedLook(world, agent);
-    const env = new Map((await log(world, agent)).trim().split('\n').map((line) => line.split('=') as [string, string]));
+    const env = new Map(
+      (await log(world, agent))
+        .trim()
+        .split('\n')
+        .map((line) => line.split('=') as [string, string]),
+    );
     const basics = ['PATH', 'HOME', 'USER', 'LOGNAME', 'SHELL', 'LANG', 'LC_ALL', 'LC_CTYPE', 'TZ', 'TMPDIR', 'PWD'];
     const own = [...env].filter(([name]) => !basics.includes(name)).sort();
     assert.deepEqual(own, [
@@ -387,7 +437,9 @@ check('an agent leads its own session and holds nothing of ours but its log', as
   const pid = pidOf(await world.target.provision(agent, RUN, soon()));
   await logged(world, agent, /done/);
   const held = (await log(world, agent)).split('\n').filter((line) => / -> /.test(line));
-  const links = held.map((line) => line.replace(/^.* (\d+ -> )/, '$1')).filter((link) => !INHERITED_FILES.includes(link));
+  const links = held
+    .map((line) => line.replace(/^.* (\d+ -> )/, '$1'))
+    .filter((link) => !INHERITED_FILES.includes(link));
   const others = links.filter((link) => !/^0 -> \/dev\/null$|^[12] -> .*\.log$/.test(link));
   assert.deepEqual(others, []);
   const [entry] = (await openProcTable().look([pid], soon())).values();
@@ -408,7 +460,11 @@ check('L43 a command that cannot be started is refused for good, with the reason
     [{ command: [orphan] }, 'interpreter-missing', /interpreter/],
     [{ command: ['/bin/true'], cwd: '/no/such/folder' }, 'cwd-missing', /\/no\/such\/folder/],
     [{ command: ['/bin/true'], cwd: plain }, 'cwd-not-directory', /plain\.txt/],
-    [{ command: ['/bin/true', ...Array.from({ length: 40 }, () => 'x'.repeat(120_000))] }, 'arguments-too-long', /too long/],
+    [
+      { command: ['/bin/true', ...Array.from({ length: 40 }, () => 'x'.repeat(120_000))] },
+      'arguments-too-long',
+      /too long/,
+    ],
   ];
   for (const [at, [run, code, words]] of cases.entries()) {
     const agent = world.custom(run, `agent-${at}`);
@@ -450,7 +506,9 @@ check('L70 a record is private and holds nothing of the environment', async (wor
 // ── logs ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 check('a tail gives the asked number of lines, a follower what comes after, into the next life', async (world) => {
-  const agent = world.custom({ command: ['/bin/sh', '-c', 'for i in $(seq 1 20000); do echo line $i; done; exec sleep 3600'] });
+  const agent = world.custom({
+    command: ['/bin/sh', '-c', 'for i in $(seq 1 20000); do echo line $i; done; exec sleep 3600'],
+  });
   await world.target.provision(agent, RUN, soon());
   await logged(world, agent, /line 20000\n/);
   assert.equal(await log(world, agent, 2), 'line 19999\nline 20000\n');
@@ -463,7 +521,11 @@ check('a tail gives the asked number of lines, a follower what comes after, into
     }
   })();
   await eventually('the tail has come', async () => followed === 'line 20000\n');
-  await world.target.update(world.custom({ command: ['/bin/sh', '-c', 'echo next life; exec sleep 3600'] }), RUN, soon());
+  await world.target.update(
+    world.custom({ command: ['/bin/sh', '-c', 'echo next life; exec sleep 3600'] }),
+    RUN,
+    soon(),
+  );
   await eventually('the next life is followed', async () => followed === 'line 20000\nnext life\n');
   stop.abort();
   await follower;
@@ -513,10 +575,20 @@ test('every problem of a run section is told with its path', () => {
   assert.deepEqual(paths({ command: ['', 5, 'a\0b'] }), ['command[0]', 'command[1]', 'command[2]']);
   assert.deepEqual(paths({ command, cwd: '.', image: 'x', stopSignal: 'SIGNOTHING' }), ['image', 'cwd', 'stopSignal']);
   assert.deepEqual(paths({ command, stopSignal: 'SIGSTOP' }), ['stopSignal']);
-  assert.deepEqual(paths({ command, env: { 'A-B': 'x', HOLDFAST_UID: 'x', N: 1, OK: 'x' } }), ['env.A-B', 'env.HOLDFAST_UID', 'env.N']);
+  assert.deepEqual(paths({ command, env: { 'A-B': 'x', HOLDFAST_UID: 'x', N: 1, OK: 'x' } }), [
+    'env.A-B',
+    'env.HOLDFAST_UID',
+    'env.N',
+  ]);
   assert.deepEqual(paths({ command, env: ['A=1'] }), ['env']);
-  for (const stopTimeout of [30, '30', '-1s', '11m', 'soon']) assert.deepEqual(paths({ command, stopTimeout }), ['stopTimeout']);
-  assert.deepEqual(paths({ command, ports: [0, 8080, 8080, '80', 1.5] }), ['ports[0]', 'ports[2]', 'ports[3]', 'ports[4]']);
+  for (const stopTimeout of [30, '30', '-1s', '11m', 'soon'])
+    assert.deepEqual(paths({ command, stopTimeout }), ['stopTimeout']);
+  assert.deepEqual(paths({ command, ports: [0, 8080, 8080, '80', 1.5] }), [
+    'ports[0]',
+    'ports[2]',
+    'ports[3]',
+    'ports[4]',
+  ]);
   assert.deepEqual(paths({ command, ports: 80 }), ['ports']);
 });
 
@@ -524,7 +596,8 @@ test('L26 no stop can outlast the deadline that the target names for it', async 
   const world = makeWorld();
   const { deadlinesMs } = world.target.traits;
   const longest = world.custom({ command: ['x'], stopTimeout: '10m' }).spec.run['stopTimeoutMs'] as number;
-  for (const kind of ['stop', 'sleep', 'update', 'restart', 'destroy'] as const) assert.ok(deadlinesMs[kind]! > longest + 20_000);
+  for (const kind of ['stop', 'sleep', 'update', 'restart', 'destroy'] as const)
+    assert.ok(deadlinesMs[kind]! > longest + 20_000);
   await world.cleanup();
 });
 
@@ -548,10 +621,17 @@ for (const [name, claim] of Object.entries(claims)) {
     try {
       // The collector must not free what only the kernel may.
       const claiming = `await ${which}(deployment, dataDir); global.gc();`;
-      const plane = controlPlane(world, agent, `${claiming} say(await target.provision(subject, { unstarted: false }, signal));`);
+      const plane = controlPlane(
+        world,
+        agent,
+        `${claiming} say(await target.provision(subject, { unstarted: false }, signal));`,
+      );
       const look = await plane.line();
       const refused = await claim(world.deployment, world.dataDir).catch((error: unknown) => error);
-      assert.ok(refused instanceof ClaimRefused && refused.message.includes(`process ${plane.child.pid}`), String(refused));
+      assert.ok(
+        refused instanceof ClaimRefused && refused.message.includes(`process ${plane.child.pid}`),
+        String(refused),
+      );
       plane.child.kill('SIGKILL');
       await once(plane.child, 'exit');
       assert.ok(isAlive(pidOf(look)));
@@ -577,7 +657,11 @@ after(() => {
 });
 
 /** A control plane in a process of its own; `body` sees target, subject, signal, fs, say(value). */
-function controlPlane(world: ProcessWorld, subject: Subject, body: string): { child: ChildProcess; line(): Promise<Look> } {
+function controlPlane(
+  world: ProcessWorld,
+  subject: Subject,
+  body: string,
+): { child: ChildProcess; line(): Promise<Look> } {
   const code = `
     import fs from 'node:fs';
     import { syncBuiltinESMExports } from 'node:module';

@@ -17,7 +17,9 @@ import { openStore } from '../../src/stores/open.ts';
 import { openSqliteStore } from '../../src/stores/sqlite/index.ts';
 import { SCHEMA_VERSION } from '../../src/stores/sqlite/migrations.ts';
 import { realComponent } from '../support/require.ts';
+import { storeModel } from './store.model.ts';
 import { storeContract } from './store.suite.ts';
+import type { MakeHarness } from './store.suite.ts';
 
 const CHILD = join(import.meta.dirname, '../support/store-child.ts');
 const DEADLINE_MS = 20_000;
@@ -47,7 +49,7 @@ function refuses(work: Promise<unknown>, code: StoreError['code'], words: RegExp
   });
 }
 
-storeContract('sqlite', async (t) => {
+const makeHarness: MakeHarness = async (t) => {
   const folder = makeFolder(t);
   let time = 0;
   const change = (sql: string, ...values: (string | number)[]): void =>
@@ -72,7 +74,10 @@ storeContract('sqlite', async (t) => {
       time += ms;
     },
   };
-});
+};
+
+storeContract('sqlite', makeHarness);
+storeModel('sqlite', 100, makeHarness);
 
 const fact = (message: string): NewEvent => ({ type: 'target.stale', data: { target: 't', message } });
 const now = (): number => 1;
@@ -196,7 +201,11 @@ describe('sqlite: the database', () => {
     const folder = makeFolder(t);
     const store = await openSqliteStore(folder);
     await store.ensureFleet('f');
-    await store.append('f', Array.from({ length: 500 }, () => fact('x'.repeat(200))), now);
+    await store.append(
+      'f',
+      Array.from({ length: 500 }, () => fact('x'.repeat(200))),
+      now,
+    );
     await store.close();
     const file = openSync(join(folder, 'holdfast.db'), 'r+');
     for (let page = 8; page < 30; page += 1) writeSync(file, Buffer.alloc(4_096, 0xff), 0, 4_096, page * 4_096);

@@ -38,7 +38,8 @@ const about = (uid: string, hash: string): NewEvent => ({
 });
 const at = (time: number) => (): number => time;
 const seqs = (events: readonly StoredEvent[]): readonly number[] => events.map((event) => event.seq);
-const count = (from: number, to: number): readonly number[] => Array.from({ length: to - from + 1 }, (_, i) => from + i);
+const count = (from: number, to: number): readonly number[] =>
+  Array.from({ length: to - from + 1 }, (_, i) => from + i);
 const readAll = (store: Store, fleet: string): Promise<readonly StoredEvent[]> =>
   store.read(fleet, { after: 0, limit: 100_000 });
 
@@ -110,7 +111,11 @@ export function storeContract(name: string, makeHarness: MakeHarness): void {
       const other = await harness.beside(store);
       await store.ensureFleet('f');
       const appends = count(1, 60).map((n) =>
-        (n % 2 === 0 ? store : other).append('f', count(1, (n % 3) + 1).map((i) => stale(`${n}.${i}`)), at(n)),
+        (n % 2 === 0 ? store : other).append(
+          'f',
+          count(1, (n % 3) + 1).map((i) => stale(`${n}.${i}`)),
+          at(n),
+        ),
       );
       const answered = (await Promise.all(appends)).flat();
       const log = await readAll(store, 'f');
@@ -144,8 +149,10 @@ export function storeContract(name: string, makeHarness: MakeHarness): void {
       await store.ensureFleet('f');
       let time = 0;
       const now = (): number => (time += 1);
-      const both = await Promise.all(count(1, 30).map((n) => (n % 2 === 0 ? store : other).append('f', [stale('x')], now)));
-      const log = [...both.flat()].sort((a, b) => a.seq - b.seq);
+      const both = await Promise.all(
+        count(1, 30).map((n) => (n % 2 === 0 ? store : other).append('f', [stale('x')], now)),
+      );
+      const log = both.flat().sort((a, b) => a.seq - b.seq);
       assert.deepEqual(
         log.map((e) => e.at),
         count(1, 30),
@@ -266,7 +273,10 @@ export function storeContract(name: string, makeHarness: MakeHarness): void {
     it('a tick with one broken event among good ones writes none of them', async (store) => {
       const epoch = await taken(store);
       const broken = { type: 'target.stale', data: {} } as unknown as NewEvent;
-      await assert.rejects(store.tick('f', epoch, 0, at(1), () => [stale('x'), broken]), /broken event/);
+      await assert.rejects(
+        store.tick('f', epoch, 0, at(1), () => [stale('x'), broken]),
+        /broken event/,
+      );
       assert.deepEqual(await readAll(store, 'f'), []);
     });
 
@@ -445,14 +455,22 @@ export function storeContract(name: string, makeHarness: MakeHarness): void {
       assert.equal(await store.oldest('f'), null);
       assert.equal(await store.seqAt('f', 29), 0);
       assert.equal(await store.seqAt('f', 30), 3);
-      await refuses(store.tick('f', epoch, 1, at(99), () => []), 'corrupt', /removed by retention/);
+      await refuses(
+        store.tick('f', epoch, 1, at(99), () => []),
+        'corrupt',
+        /removed by retention/,
+      );
       assert.deepEqual(seqs(await store.tick('f', epoch, 3, at(99), () => [stale('x')])), [4]);
       assert.deepEqual(seqs(await readAll(store, 'f')), [4]);
     });
 
     it('retention of more rows than one batch holds drops them all', async (store) => {
       await store.ensureFleet('f');
-      await store.append('f', count(1, 12_001).map(() => stale('x')), at(10));
+      await store.append(
+        'f',
+        count(1, 12_001).map(() => stale('x')),
+        at(10),
+      );
       await store.saveSnapshot('f', snapshot(12_001));
       assert.equal(await store.retain('f', { sinceAt: 11, events: 1 }), 12_000);
       assert.deepEqual(await store.oldest('f'), { seq: 12_001, at: 10 });
@@ -488,7 +506,10 @@ export function storeContract(name: string, makeHarness: MakeHarness): void {
     it('an owner that asks again has a new epoch: what it left behind is fenced', async (store) => {
       const first = await taken(store, 'a');
       assert.equal(await taken(store, 'a'), first + 1);
-      await assert.rejects(store.tick('f', first, 0, at(1), () => []), FencedError);
+      await assert.rejects(
+        store.tick('f', first, 0, at(1), () => []),
+        FencedError,
+      );
       assert.equal(await store.renew('f', first, LEASE_MS), false);
     });
 
@@ -551,13 +572,20 @@ export function storeContract(name: string, makeHarness: MakeHarness): void {
       await store.ensureFleet('g');
       const next = await taken(store, 'b');
       assert.ok(next > old);
-      await assert.rejects(store.tick('f', old, 0, at(1), () => []), FencedError);
+      await assert.rejects(
+        store.tick('f', old, 0, at(1), () => []),
+        FencedError,
+      );
     });
 
     it('every verb says that it does not know a fleet', async (store) => {
       const words = /no fleet "nobody"/;
       await refuses(store.append('nobody', [stale('x')], at(1)), 'unknown-fleet', words);
-      await refuses(store.tick('nobody', 1, 0, at(1), () => []), 'unknown-fleet', words);
+      await refuses(
+        store.tick('nobody', 1, 0, at(1), () => []),
+        'unknown-fleet',
+        words,
+      );
       await refuses(store.read('nobody', { after: 0, limit: 1 }), 'unknown-fleet', words);
       await refuses(store.read('nobody', { after: 0, limit: 1, uid: 'u' }), 'unknown-fleet', words);
       await refuses(store.oldest('nobody'), 'unknown-fleet', words);

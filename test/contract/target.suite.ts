@@ -77,7 +77,8 @@ export function targetContract(factory: TargetFactory): void {
     });
   }
 
-  const until = <T>(what: string, ask: () => Promise<T | null | false>): Promise<T> => eventually(what, ask, patienceMs);
+  const until = <T>(what: string, ask: () => Promise<T | null | false>): Promise<T> =>
+    eventually(what, ask, patienceMs);
 
   promise('what is provisioned runs as declared, and listing and inspection agree', async (world, signal) => {
     const agent = world.subject();
@@ -157,26 +158,38 @@ export function targetContract(factory: TargetFactory): void {
     assert.notEqual(after.incarnation, before.incarnation);
   });
 
-  promise('L20 what was removed behind our back is missing, absent from the listing, and can be provisioned', async (world, signal) => {
-    const [gone, other] = [world.subject({ name: 'gone' }), world.subject({ name: 'other' })];
-    await world.target.provision(gone, { unstarted: false }, signal);
-    await world.target.provision(other, { unstarted: false }, signal);
-    await world.remove(gone);
-    await until('it is missing', async () => (await world.target.inspect(gone, signal)).state === 'missing');
-    assert.deepEqual((await world.target.list(signal)).items.map(({ uid }) => uid), [other.uid]);
-    assert.equal((await world.target.provision(gone, { unstarted: false }, signal)).state, 'running');
-  });
+  promise(
+    'L20 what was removed behind our back is missing, absent from the listing, and can be provisioned',
+    async (world, signal) => {
+      const [gone, other] = [world.subject({ name: 'gone' }), world.subject({ name: 'other' })];
+      await world.target.provision(gone, { unstarted: false }, signal);
+      await world.target.provision(other, { unstarted: false }, signal);
+      await world.remove(gone);
+      await until('it is missing', async () => (await world.target.inspect(gone, signal)).state === 'missing');
+      assert.deepEqual(
+        (await world.target.list(signal)).items.map(({ uid }) => uid),
+        [other.uid],
+      );
+      assert.equal((await world.target.provision(gone, { unstarted: false }, signal)).state, 'running');
+    },
+  );
 
-  promise('what was never provisioned is missing; starting or updating it is a conflict that creates nothing', async (world, signal) => {
-    const agent = world.subject();
-    assert.equal((await world.target.inspect(agent, signal)).state, 'missing');
-    for (const verb of [world.target.start(agent, signal), world.target.update(agent, { unstarted: false }, signal)]) {
-      const error = await failure(verb);
-      assert.equal(error.detail.class, 'conflict');
-      assert.equal(error.saw?.state, 'missing');
-    }
-    assert.deepEqual((await world.target.list(signal)).items, []);
-  });
+  promise(
+    'what was never provisioned is missing; starting or updating it is a conflict that creates nothing',
+    async (world, signal) => {
+      const agent = world.subject();
+      assert.equal((await world.target.inspect(agent, signal)).state, 'missing');
+      for (const verb of [
+        world.target.start(agent, signal),
+        world.target.update(agent, { unstarted: false }, signal),
+      ]) {
+        const error = await failure(verb);
+        assert.equal(error.detail.class, 'conflict');
+        assert.equal(error.saw?.state, 'missing');
+      }
+      assert.deepEqual((await world.target.list(signal)).items, []);
+    },
+  );
 
   promise('L39 an update brings the new infra, keeps the data, and is a new life', async (world, signal) => {
     const before = await world.target.provision(world.subject({ variant: 'one' }), { unstarted: false }, signal);
@@ -209,7 +222,10 @@ export function targetContract(factory: TargetFactory): void {
       assert.equal((await world.target.destroy(agent, { data: 'delete' }, signal)).state, 'missing');
       assert.equal((await world.target.inspect(agent, signal)).state, 'missing');
     }
-    assert.deepEqual((await world.target.list(signal)).items.map(({ look }) => look.incarnation), [kept.incarnation]);
+    assert.deepEqual(
+      (await world.target.list(signal)).items.map(({ look }) => look.incarnation),
+      [kept.incarnation],
+    );
   });
 
   promise('a verb whose signal has aborted rejects and changes nothing', async (world, signal) => {
@@ -255,18 +271,21 @@ export function targetContract(factory: TargetFactory): void {
     }
   });
 
-  promise('how an agent ended is told: exit code and last output, with the life it belongs to', async (world, signal) => {
-    const agent = world.subject({ does: { kind: 'ends', code: 78 } });
-    const begun = await world.target.provision(agent, { unstarted: false }, signal);
-    const dead = await until('it is listed as stopped', async () => {
-      const look = await listedLook(world, agent, signal);
-      return look.state === 'stopped' && look;
-    });
-    assert.equal(dead.exit?.code, 78);
-    assert.equal(dead.exit.oom, false);
-    if (world.target.logs) assert.match(dead.exit.output ?? '', /goodbye/);
-    if (begun.state === 'running') assert.equal(dead.incarnation, begun.incarnation);
-  });
+  promise(
+    'how an agent ended is told: exit code and last output, with the life it belongs to',
+    async (world, signal) => {
+      const agent = world.subject({ does: { kind: 'ends', code: 78 } });
+      const begun = await world.target.provision(agent, { unstarted: false }, signal);
+      const dead = await until('it is listed as stopped', async () => {
+        const look = await listedLook(world, agent, signal);
+        return look.state === 'stopped' && look;
+      });
+      assert.equal(dead.exit?.code, 78);
+      assert.equal(dead.exit.oom, false);
+      if (world.target.logs) assert.match(dead.exit.output ?? '', /goodbye/);
+      if (begun.state === 'running') assert.equal(dead.incarnation, begun.incarnation);
+    },
+  );
 
   promise('a watch tells of a death, and is silent once it is given up', async (world, signal) => {
     const [agent, later] = [world.subject({ name: 'first' }), world.subject({ name: 'later' })];
@@ -277,7 +296,9 @@ export function targetContract(factory: TargetFactory): void {
     await world.target.provision(later, { unstarted: false }, signal);
     await world.kill(agent);
     const told = await until('the death is told', async () => {
-      const notice = notices.find((one) => one.kind === 'changed' && one.uid === agent.uid && one.look.state === 'stopped');
+      const notice = notices.find(
+        (one) => one.kind === 'changed' && one.uid === agent.uid && one.look.state === 'stopped',
+      );
       return notice?.kind === 'changed' && notice;
     });
     assert.equal(told.fleet, agent.fleet);
@@ -301,7 +322,9 @@ export function targetContract(factory: TargetFactory): void {
     const previous = await collect(world.target.logs(agent, { follow: false, tail: 100, previous: true }, signal));
     assert.match(previous, /hello one/);
     const abort = new AbortController();
-    const following = collect(world.target.logs(agent, { follow: true, tail: 100, previous: false }, abort.signal)).catch(() => '');
+    const following = collect(
+      world.target.logs(agent, { follow: true, tail: 100, previous: false }, abort.signal),
+    ).catch(() => '');
     setImmediate(() => abort.abort());
     assert.notEqual(await Promise.race([following, deadline(2_000)]), 'too late');
   });

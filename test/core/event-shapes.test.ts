@@ -71,7 +71,10 @@ describe('reading a stored row', () => {
 
   test('what is not an object, or not JSON, is quarantined', () => {
     for (const data of ['', '{', 'null', '[]', '7', '"text"', '{"hash":"a"}x']) {
-      assertQuarantined({ ...rowOf({ type: 'config.observed', instance: 'a', uid: 'u', data: { hash: 'c' } }), data }, /./);
+      assertQuarantined(
+        { ...rowOf({ type: 'config.observed', instance: 'a', uid: 'u', data: { hash: 'c' } }), data },
+        /./,
+      );
     }
   });
 

@@ -42,9 +42,9 @@ describe('a planted violation is found:', () => {
   ];
   for (const [rule, file, line] of violations) {
     test(`${rule}: ${file}: ${line}`, () => {
-      const complaints = layerComplaints(new Map([...sources, [file, line]]));
+      const complaints = layerComplaints(new Map([[file, line]]));
       assert.deepEqual(
-        complaints.filter((complaint) => complaint.file === file).map((complaint) => complaint.rule),
+        complaints.map((complaint) => complaint.rule),
         [rule],
       );
     });
@@ -53,10 +53,16 @@ describe('a planted violation is found:', () => {
 
 describe('what is allowed stays allowed:', () => {
   const allowed: readonly [file: string, line: string][] = [
-    ['src/core/planted.ts', "import { z } from 'zod'; import { sha256 } from '@noble/hashes/sha2.js'; import './model.ts';"],
+    [
+      'src/core/planted.ts',
+      "import { z } from 'zod'; import { sha256 } from '@noble/hashes/sha2.js'; import './model.ts';",
+    ],
     ['src/core/planted.ts', 'export const iso = (ms: number): string => new Date(ms).toISOString();'],
     ['src/core/planted.ts', "// import fs from 'node:fs'; Date.now()\nexport const text = 'process.exit()';"],
-    ['src/core/planted.ts', 'export interface Spec { process: string }\nexport const of = (spec: Spec): string => spec.process;'],
+    [
+      'src/core/planted.ts',
+      'export interface Spec { process: string }\nexport const of = (spec: Spec): string => spec.process;',
+    ],
     ['src/runtime/compose.ts', "import { memoryStore } from '../stores/memory.ts';"],
     ['src/cli/planted.ts', "import { docker } from '../targets/docker/target.ts'; import '../runtime/compose.ts';"],
     ['src/stores/sqlite/planted.ts', "import { rules } from '../rules.ts';"],

@@ -11,7 +11,7 @@
  *    the rest (`new Date()`) and does not depend on their settings.
  *  - `outside`: nothing in src imports test, bench, scripts or examples.
  */
-import { type Complaint, type Files, isTypeScript, type Node, parse, type Parsed } from './source.ts';
+import { type Complaint, type Files, isTypeScript, nameOf, type Node, parse, type Parsed } from './source.ts';
 
 const HEIGHT: Readonly<Record<string, number>> = {
   core: 0,
@@ -39,10 +39,12 @@ const ADAPTERS: Readonly<Record<string, readonly string[]>> = {
 
 const WIRING = /^src\/(runtime\/compose\.ts$|cli\/)/;
 const CORE_PACKAGES = /^(zod|yaml|@noble\/hashes)(\/|$)/;
-const IMPURE_GLOBALS = new Set([
-  ...['globalThis', 'process', 'global', 'window', 'console', 'fetch', 'crypto', 'performance', 'structuredClone'],
-  ...['setTimeout', 'setInterval', 'setImmediate', 'queueMicrotask', 'require', 'Buffer', 'AbortController', 'AbortSignal'],
-]);
+const IMPURE_GLOBALS = new Set(
+  (
+    'globalThis global window process require Buffer console fetch crypto performance structuredClone ' +
+    'setTimeout setInterval setImmediate queueMicrotask AbortController AbortSignal'
+  ).split(' '),
+);
 
 export function layerComplaints(files: Files): Complaint[] {
   const complaints: Complaint[] = [];
@@ -76,7 +78,8 @@ function place(file: string): Place | null {
   const [top, layer = '', part = ''] = file.split('/');
   if (top !== 'src') return null;
   const height = HEIGHT[layer];
-  if (height === undefined) throw new Error(`${file}: no layer of DESIGN §22; add the folder to HEIGHT or move the file`);
+  if (height === undefined)
+    throw new Error(`${file}: no layer of DESIGN §22; add the folder to HEIGHT or move the file`);
   const name = part.replace(/\.tsx?$/, '');
   return { file, layer, height, adapter: ADAPTERS[layer]?.includes(name) === true ? name : null };
 }
@@ -108,14 +111,15 @@ function impurities(file: string, { nodes, lineOf }: Parsed): Complaint[] {
   const say = (node: Node, what: string): number =>
     found.push({ file, line: lineOf(node.start), rule: 'pure-globals', message: `core may not use ${what}` });
   for (const node of nodes) {
-    if (node.type === 'Identifier' && IMPURE_GLOBALS.has(name(node)) && !names.has(node)) say(node, name(node));
+    if (node.type === 'Identifier' && IMPURE_GLOBALS.has(nameOf(node)) && !names.has(node)) say(node, nameOf(node));
     if (node.type === 'MemberExpression') {
-      const member = `${name(node['object'])}.${name(node['property'])}`;
+      const member = `${nameOf(node['object'])}.${nameOf(node['property'])}`;
       if (member === 'Date.now' || member === 'Math.random') say(node, member);
     }
-    if ((node.type === 'NewExpression' || node.type === 'CallExpression') && name(node['callee']) === 'Date') {
+    if ((node.type === 'NewExpression' || node.type === 'CallExpression') && nameOf(node['callee']) === 'Date') {
       // `new Date(ms)` is arithmetic on an argument; without one it reads the clock.
-      if (node.type === 'CallExpression' || (node['arguments'] as unknown[]).length === 0) say(node, 'the clock (new Date)');
+      if (node.type === 'CallExpression' || (node['arguments'] as unknown[]).length === 0)
+        say(node, 'the clock (new Date)');
     }
   }
   return found;
@@ -127,9 +131,4 @@ function notReferences(node: Node): unknown[] {
   if (node.type === 'MemberExpression' && node['computed'] === false) return [node['property']];
   // In `{ process }` key and value are nodes of their own, so the value still counts as a reading.
   return named.includes(node.type) && node['computed'] === false ? [node['key']] : [];
-}
-
-function name(node: unknown): string {
-  const identifier = node as Node | null;
-  return identifier?.type === 'Identifier' ? String(identifier['name']) : '';
 }

@@ -34,7 +34,7 @@ export interface Import {
 export interface Parsed {
   readonly imports: readonly Import[];
   readonly nodes: readonly Node[];
-  lineOf(offset: number): number;
+  readonly lineOf: (offset: number) => number;
 }
 
 export const ROOT = join(import.meta.dirname, '../..');
@@ -103,4 +103,10 @@ function everyNode(root: Node): Node[] {
 /** Complaints as a test prints them: one line each, with a place to click on. */
 export function print(complaints: readonly Complaint[]): string {
   return complaints.map(({ file, line, message }) => `${file}:${line} ${message}`).join('\n');
+}
+
+/** The name of an identifier; empty for any other node, or none. */
+export function nameOf(node: unknown): string {
+  const name = (node as Node | null | undefined)?.['name'];
+  return typeof name === 'string' ? name : '';
 }

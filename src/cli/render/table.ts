@@ -17,9 +17,20 @@ const GAP = '  ';
 const LAST_COLUMN = 12;
 
 /** Lines without newlines. `width` null: as wide as it comes. */
-export function table(heads: readonly string[], rows: readonly Row[], paint: Paint, width: number | null): readonly string[] {
-  const cells = rows.map((row) => row.map((cell) => (typeof cell === 'string' ? { text: plain(cell), tone: null } : { ...cell, text: plain(cell.text) })));
-  const widths = heads.map((head, i) => cells.reduce((most, row) => Math.max(most, row[i]?.text.length ?? 0), head.length));
+export function table(
+  heads: readonly string[],
+  rows: readonly Row[],
+  paint: Paint,
+  width: number | null,
+): readonly string[] {
+  const cells = rows.map((row) =>
+    row.map((cell) =>
+      typeof cell === 'string' ? { text: plain(cell), tone: null } : { ...cell, text: plain(cell.text) },
+    ),
+  );
+  const widths = heads.map((head, i) =>
+    cells.reduce((most, row) => Math.max(most, row[i]?.text.length ?? 0), head.length),
+  );
   const last = heads.length - 1;
   if (width !== null) {
     const before = widths.slice(0, last).reduce((sum, each) => sum + each + GAP.length, 0);

@@ -1,7 +1,7 @@
 /**
  * Folds what agents say of themselves, and what is seen of their config and plugins.
  */
-import { pardon } from '../concern.ts';
+import { relent } from '../concern.ts';
 import type { EventData, StoredEvent } from '../events.ts';
 import { MESSAGE_CHARS } from '../limits.ts';
 import type { Agent, FleetState, Instance } from '../model.ts';
@@ -65,13 +65,13 @@ export function healthChanged(state: FleetState, inst: Instance, data: { ok: boo
   else silenced(state, inst, event);
 }
 
-/** Given up for silence, and heard again: that cause is gone. */
+/** Given up for silence, and heard again: it may go on. What failed before still counts, or one beat per life resets it (L90). */
 function heard(state: FleetState, inst: Instance): void {
   recordRecovery(state, inst);
-  if (inst.concerns.run?.cause === 'silence' && inst.concerns.run.gaveUpAt !== null) pardon(inst, 'run');
+  if (inst.concerns.run?.cause === 'silence') relent(inst, 'run');
 }
 
-function silenced(state: FleetState, inst: Instance, event: StoredEvent): void {
+export function silenced(state: FleetState, inst: Instance, event: StoredEvent): void {
   if (inst.desired === 'running' && inst.spec.targetType !== 'external' && inst.resource?.state === 'running') recordLoss(state, inst, 'silent', event);
 }
 

@@ -4,7 +4,7 @@
  * At most one per instance. A result is believed only under the id of the operation in flight; a late one changes nothing
  * but asks for another look (L27, L29): what it created is found by that look, and adopted or removed by the table.
  */
-import { forgive, recordFailure, recordSuccess } from '../concern.ts';
+import { concernOf, forgive, recordFailure, recordSuccess } from '../concern.ts';
 import type { DecidedAction, EventData, FailureDetail, StoredEvent } from '../events.ts';
 import { QUICK_FAILURE_MS } from '../limits.ts';
 import { livenessOf } from '../liveness.ts';
@@ -54,6 +54,7 @@ export function beginOperation(
   if (ENDS_LIFE.has(kind) && life !== null && life.state !== 'missing' && life.state !== 'stopped') {
     inst.endingIncarnation = life.incarnation;
   }
+  if (kind === 'update' || kind === 'destroy') inst.removing = true;
   if (operation.counted) countCause(state, inst, operation, event);
 }
 
@@ -74,7 +75,8 @@ function countCause(state: FleetState, inst: Instance, operation: Operation, eve
       ...why,
       at: event.at,
       seq: event.seq,
-      quick: life === null || event.at - life < QUICK_FAILURE_MS,
+      // Quick, too, if the restart for the last one did not even begin a life.
+      quick: Math.min(event.at - (life ?? event.at), event.at - concernOf(inst, 'run').failedAt) < QUICK_FAILURE_MS,
       operation: operation.id,
       attempt: operation.attempt,
       counted: false,
@@ -86,13 +88,15 @@ function countCause(state: FleetState, inst: Instance, operation: Operation, eve
 export function operationEnded(state: FleetState, inst: Instance, data: EventData['operation.ended'], event: StoredEvent): void {
   const operation = inst.operation;
   if (operation === null || operation.id !== data.operation) return;
-  closeOperation(state, inst, event.seq);
   if (data.saw !== undefined) {
     const before = inst.resource;
-    applyLook(state, inst, data.saw, event);
+    // Folded while it is still in flight: what was asked since it began is not answered by what it began (L30).
+    applyLook(state, inst, data.saw, event, data.saw.exit !== null);
+    inst.removing = false;
     // It proved not to have touched the life it was sent to end: a later end of that life is nobody's wish.
     if (data.outcome === 'failed' && data.saw.state === 'running' && before?.incarnation === data.saw.incarnation) inst.endingIncarnation = null;
   }
+  closeOperation(state, inst, event.seq);
   switch (data.outcome) {
     case 'succeeded':
       succeeded(state, inst, operation, data, event);
@@ -102,6 +106,9 @@ export function operationEnded(state: FleetState, inst: Instance, data: EventDat
       failed(state, inst, operation, data.error ?? timedOut(operation), event);
       break;
     case 'aborted':
+      // Whatever word the effect finds for it: what was aborted for its deadline timed out. Else it never backs off (L40).
+      if (operation.abort?.reason === 'deadline') failed(state, inst, operation, timedOut(operation), event);
+      break;
     case 'abandoned':
       break;
   }
@@ -141,16 +148,21 @@ function failed(state: FleetState, inst: Instance, operation: Operation, error: 
       quick: true,
       operation: operation.id,
       attempt: operation.attempt,
-      counted: operation.counted,
+      counted: operation.counted || countedByItsEnd(inst, operation),
     },
     state.policy.giveUpAfter,
   );
   if (error.class !== 'conflict') rolloutFailed(state, inst.uid);
 }
 
+/** The life that it began has ended, and that end was counted: one failure, however many tell of it. */
+function countedByItsEnd(inst: Instance, operation: Operation): boolean {
+  const run = inst.concerns.run;
+  return operation.concern === 'run' && run?.cause === 'exit' && run.seq > operation.seq;
+}
+
 function succeeded(state: FleetState, inst: Instance, operation: Operation, data: EventData['operation.ended'], event: StoredEvent): void {
   targetOf(state, inst.spec.target).breakerRepeats = 0;
-  recordSuccess(inst, operation.concern);
   const restarted = !operation.unstarted && inst.restartAskedSeq !== null && inst.restartAskedSeq < operation.seq;
   switch (operation.kind) {
     case 'provision':
@@ -163,13 +175,17 @@ function succeeded(state: FleetState, inst: Instance, operation: Operation, data
       if (!operation.unstarted) inst.restarts = { ...inst.restarts, planned: inst.restarts.planned + 1 };
       break;
     case 'sleep':
-      fellAsleep(inst, operation);
+      if (!runs(inst)) fellAsleep(inst, operation);
       break;
     case 'stop':
       break;
     case 'destroy':
       break;
     case 'apply-config':
+      // What was observed before says nothing about what is in force now.
+      if (inst.config !== null) inst.config = { ...inst.config, observed: null };
+      inst.config = mergeConfig(inst.config, data.config ?? {}, event.seq);
+      break;
     case 'persist-config':
       inst.config = mergeConfig(inst.config, data.config ?? {}, event.seq);
       break;
@@ -184,6 +200,68 @@ function succeeded(state: FleetState, inst: Instance, operation: Operation, data
     case 'probe':
       if (data.probe !== undefined) probeAnswered(inst, data.probe, event);
       break;
+  }
+  const undone = leftUndone(inst, operation, data);
+  if (undone === null) recordSuccess(inst, operation.concern);
+  else noEffect(state, inst, operation, undone, event);
+}
+
+const runs = (inst: Instance): boolean => inst.resource?.state === 'running' || inst.resource?.state === 'changing';
+
+/** "Done", and what it was decided for stands as before: a failure, or it would be decided again without end (L42). */
+function noEffect(state: FleetState, inst: Instance, operation: Operation, undone: string, event: StoredEvent): void {
+  recordFailure(
+    inst,
+    {
+      concern: operation.concern,
+      cause: 'operation',
+      class: 'transient',
+      code: 'no-effect',
+      message: `${operation.kind} is reported done, but ${undone}`,
+      at: event.at,
+      seq: event.seq,
+      quick: true,
+      operation: operation.id,
+      attempt: operation.attempt,
+      counted: operation.counted || countedByItsEnd(inst, operation),
+    },
+    state.policy.giveUpAfter,
+  );
+}
+
+/** What a reported success left undone; null if nothing, or if something else is wanted by now. */
+function leftUndone(inst: Instance, operation: Operation, data: EventData['operation.ended']): string | null {
+  const { resource, config, hashes, spec } = inst;
+  if (inst.specSeq > operation.seq) return null;
+  const gone = resource === null || resource.state === 'missing';
+  const ended = inst.completed || countedByItsEnd(inst, operation) || (spec.lifecycle === 'lazy' && !inst.awake);
+  switch (operation.kind) {
+    case 'provision':
+      return gone ? 'nothing is there' : null;
+    case 'start':
+    case 'restart':
+      return runs(inst) || ended || inst.desired !== 'running' ? null : 'it does not run';
+    case 'stop':
+    case 'sleep':
+      return runs(inst) ? 'it still runs' : null;
+    case 'destroy':
+      return gone ? null : 'it is still there';
+    case 'update':
+      return gone || resource.infra === hashes.infra ? null : 'what is there was made from another spec';
+    case 'apply-config':
+      if (config === null || config.applied !== hashes.config) return 'another config is in force';
+      return config.observed === null || config.observed === config.applied ? null : 'the agent answers with another config';
+    case 'persist-config':
+      return config?.persisted === hashes.config ? null : 'another config is on disk';
+    case 'install-plugin': {
+      const declared = spec.plugins.find((one) => one.source === operation.subject);
+      const installed = inst.plugins?.find((one) => one.source === operation.subject);
+      return declared === undefined || installed?.ref === declared.ref ? null : 'the plugin is not installed as declared';
+    }
+    case 'uninstall-plugin':
+      return inst.plugins?.some((one) => one.source === operation.subject) === true ? 'the plugin is still installed' : null;
+    case 'probe':
+      return data.probe === undefined ? 'there is no answer' : null;
   }
 }
 

@@ -2,7 +2,8 @@
  * Folds what authorities say of resources, and finds the flaps: lives that ended though nobody asked.
  *
  * Each life is known by its incarnation. A life that ended is never seen running again (L77), its end is said once, and
- * an end that an operation of ours was sent to bring about is no flap, even when that operation was given up.
+ * an end that an operation of ours was sent to bring about is no flap, even when that operation was given up. A stop without
+ * an exit that nobody reported as an end may be a pause: the same life may go on after it.
  */
 import { recordFailure } from '../concern.ts';
 import type { StoredEvent } from '../events.ts';
@@ -30,24 +31,28 @@ export function resourceObserved(
   if (ended && inst.resource?.incarnation !== look.incarnation) {
     // The end of another life than the one we know: an older one told late, one that nobody saw begin, or a new one
     // that ended before its start was reported. It counts; what we know of the present life stands.
-    endLife(state, inst, look.incarnation, look.exit, true, event);
-    if (alive(inst.resource) || inst.operation !== null) return;
+    const present = !alive(inst.resource);
+    endLife(state, inst, { incarnation: look.incarnation, exit: look.exit, quick: true, proved: true, present }, event);
+    if (!present || inst.operation !== null) return;
   }
-  applyLook(state, inst, look, event);
+  applyLook(state, inst, look, event, how.eventful || look.exit !== null);
+  if (inst.operation === null) inst.removing = false;
 }
 
-/** What is now known of the resource, from whatever trustworthy source. */
-export function applyLook(state: FleetState, inst: Instance, seen: Look, event: StoredEvent): void {
+/** What is now known of the resource, from whatever trustworthy source. `proved`: a stop seen in it is an end, not a pause. */
+export function applyLook(state: FleetState, inst: Instance, seen: Look, event: StoredEvent, proved: boolean): void {
   const old = inst.resource;
   const look = seen.incarnation !== null && seen.incarnation === inst.endedIncarnation && alive(seen) ? stoppedNow(seen, old) : seen;
   if (alive(old)) {
     const replaced = alive(look) && look.incarnation !== null && old.incarnation !== null && look.incarnation !== old.incarnation;
     if (look.state === 'stopped' || replaced) {
-      endLife(state, inst, look.state === 'stopped' ? (look.incarnation ?? old.incarnation) : old.incarnation, look.exit, quickLife(inst, event), event);
+      const incarnation = look.state === 'stopped' ? (look.incarnation ?? old.incarnation) : old.incarnation;
+      endLife(state, inst, { incarnation, exit: look.exit, quick: quickLife(inst, event), proved: proved || replaced, present: true }, event);
       const unseenRestarts = Math.max(0, look.restarts - old.restarts - 1);
       if (unseenRestarts > 0) inst.restarts = { ...inst.restarts, crashes: inst.restarts.crashes + unseenRestarts };
     }
   }
+  if (cameAndWent(inst, look)) endLife(state, inst, { incarnation: look.incarnation, exit: look.exit, quick: true, proved: true, present: true }, event);
   if (exists(old) && look.state === 'missing') vanish(state, inst, event);
   const same = old !== null && old.state === look.state && old.incarnation === look.incarnation;
   const newLife = alive(look) && (!alive(old) || (old.incarnation !== look.incarnation && look.incarnation !== null));
@@ -64,8 +69,17 @@ export function applyLook(state: FleetState, inst: Instance, seen: Look, event: 
   if (newLife) beginLife(inst, event);
   if (look.state === 'running') {
     if (newLife || inst.runningSince === null) inst.runningSince = event.at;
-    recordRecovery(state, inst);
+    // That it runs is no news of one lost to silence: only a new life or its own voice is.
+    if (newLife || target.losses.get(inst.uid)?.kind !== 'silent') recordRecovery(state, inst);
   } else inst.runningSince = null;
+}
+
+/** A life that began and ended between two looks: it was not seen running, and its end is no less an end. */
+function cameAndWent(inst: Instance, look: Look): boolean {
+  const { resource, operation } = inst;
+  if (resource?.state === 'running' || resource?.state === 'changing') return false;
+  if (look.state !== 'stopped' || look.exit === null || look.incarnation === null || look.incarnation === resource?.incarnation) return false;
+  return exists(resource) || (operation !== null && !operation.unstarted);
 }
 
 const stoppedNow = (seen: Look, old: Resource | null): Look => ({
@@ -97,30 +111,34 @@ function beginLife(inst: Instance, event: StoredEvent): void {
   inst.completed = false;
   // A lazy one found running is adopted as awake, whoever woke it.
   if (inst.spec.lifecycle === 'lazy' && inst.desired === 'running') inst.awake = true;
-  if (inst.operation === null) inst.restartAskedSeq = null;
+  // It answers every restart asked so far; one asked while an operation is at work, only the next start answers (L30).
+  if (inst.operation === null || (inst.restartAskedSeq ?? 0) < inst.operation.seq) inst.restartAskedSeq = null;
+}
+
+interface End {
+  readonly incarnation: string | null;
+  readonly exit: Exit | null;
+  readonly quick: boolean;
+  /** It cannot go on: it has an exit, was reported as an end, or another life took its place. */
+  readonly proved: boolean;
+  /** The newest life there is; another may run by now. */
+  readonly present: boolean;
 }
 
 /** One life is over. Says who is to blame, once. */
-function endLife(
-  state: FleetState,
-  inst: Instance,
-  incarnation: string | null,
-  exit: Exit | null,
-  quick: boolean,
-  event: StoredEvent,
-): void {
+function endLife(state: FleetState, inst: Instance, end: End, event: StoredEvent): void {
+  const { incarnation, exit, quick, proved, present } = end;
   if (incarnation !== null && incarnation === inst.endedIncarnation) return;
-  inst.endedIncarnation = incarnation;
+  if (proved) inst.endedIncarnation = incarnation;
   const planned = inst.desired !== 'running' || (incarnation !== null && incarnation === inst.endingIncarnation);
   const exitClass = classifyExit(exit, planned);
   if (exitClass === 'planned') return;
-  if (exitClass === 'completed' && inst.spec.lifecycle === 'lazy') {
-    // Its exit 0 is sleep, unless somebody is waiting for an answer.
-    if (!inst.work.open) inst.awake = false;
+  if (exitClass === 'completed' && inst.spec.lifecycle === 'lazy' && !awaited(inst, event.at)) {
+    if (present) inst.awake = false;
     return;
   }
-  if (exitClass === 'completed' && inst.spec.onComplete === 'stop') {
-    inst.completed = true;
+  if (exitClass === 'completed' && inst.spec.lifecycle === 'hot' && inst.spec.onComplete === 'stop') {
+    if (present) inst.completed = true;
     return;
   }
   flap(inst, { kind: flapKind(inst.spec.targetType, 'stopped'), seq: event.seq, at: event.at, incarnation, exit });
@@ -145,14 +163,16 @@ function endLife(
   );
 }
 
+/** Somebody waits for an answer, or leased its time. Then the exit 0 of a lazy one is no sleep: it would be started, end, and be started without a count. */
+const awaited = ({ work }: Instance, at: number): boolean => work.open || (work.leaseUntil !== null && work.leaseUntil > at);
+
 /** It existed and is proved to exist no more. */
 function vanish(state: FleetState, inst: Instance, event: StoredEvent): void {
-  const kind = inst.operation?.kind;
-  if (inst.desired === 'deleted' || kind === 'destroy' || kind === 'update') return;
+  if (inst.desired === 'deleted' || inst.removing) return;
   const old = inst.resource;
   if (old?.incarnation != null) inst.endedIncarnation = old.incarnation;
   flap(inst, { kind: flapKind(inst.spec.targetType, 'missing'), seq: event.seq, at: event.at, incarnation: old?.incarnation ?? null, exit: null });
-  if (inst.desired !== 'running') return;
+  if (inst.desired !== 'running' || inst.completed) return;
   recordLoss(state, inst, 'missing', event);
   recordFailure(
     inst,

@@ -1,6 +1,8 @@
 /**
  * Folds the one rollout of a fleet: which instances the present revision took down, and which of them are proved again.
  */
+import { DEFAULT_DEADLINE_MS } from '../limits.ts';
+import { startGraceMs } from '../liveness.ts';
 import type { FleetState } from '../model.ts';
 
 /** A new revision starts a new rollout, and with it lifts the hold of a failed one. */
@@ -14,6 +16,19 @@ export function rolloutBegins(state: FleetState, revision: string, at: number): 
 export function rolloutTakesDown(state: FleetState, uid: string, proofDueAt: number): void {
   if (state.rollout === null) return;
   state.rollout = { ...state.rollout, active: new Map(state.rollout.active).set(uid, proofDueAt) };
+}
+
+/** A new owner: nothing could be proved in its absence, and the operations of the old one are begun anew. Each has its whole time again. */
+export function rolloutGoesOn(state: FleetState, at: number): void {
+  const { rollout, policy } = state;
+  if (rollout === null || rollout.active.size === 0) return;
+  const due = [...rollout.active].map(([uid, old]): [string, number] => {
+    const inst = state.instances.get(uid);
+    const deadlineMs = inst === undefined ? 0 : (state.targets.get(inst.spec.target)?.deadlinesMs.update ?? DEFAULT_DEADLINE_MS);
+    const graceMs = inst === undefined ? 0 : startGraceMs(inst);
+    return [uid, Math.max(old, at + deadlineMs + graceMs + policy.rollout.healthyForMs)];
+  });
+  state.rollout = { ...rollout, active: new Map(due) };
 }
 
 export const rolloutProved = (state: FleetState, uid: string): void => leave(state, uid, { proved: 1, failures: 0 });

@@ -51,6 +51,7 @@ function newInstance(uid: string, name: string, data: EventData['spec.applied'],
     runningSince: null,
     endingIncarnation: null,
     endedIncarnation: null,
+    removing: false,
     completed: false,
     operation: null,
     operations: 0,
@@ -89,6 +90,8 @@ export function specDeleted(state: FleetState, inst: Instance, data: EventData['
     forget: data.forget || (inst.deletion?.forget ?? false),
     prune: data.prune && (inst.deletion?.prune ?? true),
   };
+  // Whoever names it for deletion has looked at what could not be read of it.
+  if (!data.prune) inst.quarantinedSeq = null;
   recordRecovery(state, inst);
 }
 

@@ -63,6 +63,8 @@ export function targetSynced(state: FleetState, data: EventData['target.synced']
     target.refused = null;
   }
   target.stale = null;
+  // Syncing is a complete listing: it clears the breaker as any other (a new owner may hear of no other).
+  clearBreaker(target, event);
   dirtyTarget(state, data.target);
 }
 
@@ -79,16 +81,22 @@ export function targetRefused(state: FleetState, data: EventData['target.refused
 }
 
 /** A complete listing succeeded again: the breaker closes once its wait is over (the gate asks the clock). */
-export function targetCleared(state: FleetState, data: EventData['target.cleared']): void {
-  const target = targetOf(state, data.target);
-  target.breaker = null;
+export function targetCleared(state: FleetState, data: EventData['target.cleared'], event: StoredEvent): void {
+  clearBreaker(targetOf(state, data.target), event);
   dirtyTarget(state, data.target);
 }
+
+function clearBreaker(target: TargetState, event: StoredEvent): void {
+  const { breaker } = target;
+  if (breaker !== null) target.breaker = event.at >= breaker.notBefore ? null : { ...breaker, cleared: true };
+}
+
+const isOpen = ({ breaker }: TargetState, at: number): boolean => breaker !== null && !(breaker.cleared && at >= breaker.notBefore);
 
 /** An operation failed for a reason that is the target's own. */
 export function openBreaker(state: FleetState, name: string, message: string, event: StoredEvent): void {
   const target = targetOf(state, name);
-  if (target.breaker !== null) return;
+  if (isOpen(target, event.at)) return;
   const wait = Math.min(BREAKER_CAP_MS, BREAKER_BASE_MS * 2 ** Math.min(target.breakerRepeats, 20));
   target.breakerRepeats += 1;
   target.breaker = {
@@ -97,6 +105,7 @@ export function openBreaker(state: FleetState, name: string, message: string, ev
     repeats: target.breakerRepeats,
     notBefore: event.at + wait,
     message: message.slice(0, MESSAGE_CHARS),
+    cleared: false,
   };
   dirtyTarget(state, name);
 }
@@ -109,19 +118,33 @@ export const blastThreshold = (existing: number): number => Math.max(BLAST_FLOOR
 export function recordLoss(state: FleetState, inst: Instance, kind: 'stopped' | 'missing' | 'silent', event: StoredEvent): void {
   const target = targetOf(state, inst.spec.target);
   const since = event.at - BLAST_WINDOW_MS;
-  if (target.blast === null) for (const [uid, loss] of target.losses) if (loss.at < since) target.losses.delete(uid);
+  let gone = 0;
+  if (target.blast === null) {
+    for (const [uid, loss] of target.losses) {
+      if (loss.at < since) target.losses.delete(uid);
+      else if (loss.kind === 'missing' && uid !== inst.uid) gone += 1;
+    }
+  }
   target.losses.set(inst.uid, { kind, at: event.at, seq: event.seq });
-  if (target.blast === null && target.losses.size > blastThreshold(target.existing)) {
+  // The share is of what existed before it was lost; this one is still counted in `existing`.
+  if (target.blast === null && target.losses.size > blastThreshold(target.existing + gone)) {
     target.blast = { at: event.at, seq: event.seq };
-    for (const uid of target.losses.keys()) state.dirty.add(uid);
+    dirtyTarget(state, target.name);
   }
 }
 
-/** It runs again, was heard, or is wanted no more. Missing and silent losses hold until few enough are left. */
+/** It runs again, was heard, or is wanted no more. Once few enough are left, all but the missing are healed. */
 export function recordRecovery(state: FleetState, inst: Instance): void {
   const target = state.targets.get(inst.spec.target);
-  if (target === undefined || !target.losses.delete(inst.uid)) return;
-  if (target.blast !== null && target.losses.size <= blastThreshold(target.existing)) liftBlast(state, target);
+  if (target === undefined || !target.losses.delete(inst.uid) || target.blast === null) return;
+  if (target.losses.size > blastThreshold(target.existing)) return;
+  for (const [uid, loss] of target.losses) {
+    // That much was gone at once: only an operator can say that it is true (L51, L72).
+    if (loss.kind === 'missing') continue;
+    target.losses.delete(uid);
+    state.dirty.add(uid);
+  }
+  if (target.losses.size === 0) liftBlast(state, target);
 }
 
 /** A second complete look confirms what was seen stopped; what is missing or silent it cannot confirm. */
@@ -137,8 +160,8 @@ export function sweepCompleted(state: FleetState, data: EventData['sweep.complet
 }
 
 export function liftBlast(state: FleetState, target: TargetState): void {
+  if (target.blast !== null) dirtyTarget(state, target.name);
   target.blast = null;
-  for (const uid of target.losses.keys()) state.dirty.add(uid);
   target.losses.clear();
 }
 

@@ -1,9 +1,10 @@
 /**
  * Folds decisions: what a tick decided is what is so, from its place in the log on.
  */
-import { forgive } from '../concern.ts';
+import { forgive, recordFailure } from '../concern.ts';
 import type { DecidedAction, EventData, StoredEvent } from '../events.ts';
 import type { FleetState, Instance } from '../model.ts';
+import { silenced } from './agent.ts';
 import { beginOperation, closeOperation } from './operation.ts';
 import { releaseRef } from './resource.ts';
 import { rolloutFailed, rolloutLeft, rolloutProved, rolloutTakesDown } from './rollout.ts';
@@ -16,6 +17,8 @@ export function tickDecided(state: FleetState, data: EventData['tick.decided'], 
     inst.phase = change.to;
     inst.phaseSince = data.now;
     inst.phaseSeq = event.seq;
+    // Never heard at all is a loss, too. Nobody reports it; that this tick says so is the fact (L88).
+    if (change.rule === 'silent' && targetOf(state, inst.spec.target).losses.get(inst.uid) === undefined) silenced(state, inst, event);
   }
   for (const change of data.holds) {
     const inst = state.instances.get(change.uid);
@@ -35,6 +38,7 @@ function actionDecided(state: FleetState, inst: Instance, action: DecidedAction,
       if (inst.operation !== null) inst.operation = { ...inst.operation, abort: { at: now, reason: action.reason ?? 'superseded' } };
       break;
     case 'abandon':
+      if (action.reason === 'deadline') unanswered(inst, event);
       closeOperation(state, inst, event.seq);
       break;
     case 'forget':
@@ -56,6 +60,26 @@ function actionDecided(state: FleetState, inst: Instance, action: DecidedAction,
       beginOperation(state, inst, action, action.type, event, now);
       if (action.rolloutUntil !== undefined) rolloutTakesDown(state, inst.uid, action.rolloutUntil);
   }
+}
+
+/** It counts nowhere, for nobody knows what it did; but one that hangs must not hang silently (L55). */
+function unanswered(inst: Instance, event: StoredEvent): void {
+  const operation = inst.operation;
+  if (operation === null) return;
+  const failure = {
+    concern: operation.concern,
+    cause: 'operation',
+    class: 'transient',
+    code: 'abandoned',
+    message: `${operation.kind} did not end within its deadline, nor within its grace after that`,
+    at: event.at,
+    seq: event.seq,
+    quick: true,
+    operation: operation.id,
+    attempt: operation.attempt,
+    counted: true,
+  } as const;
+  recordFailure(inst, failure, Number.POSITIVE_INFINITY);
 }
 
 /** Nothing is left of it but its history in the log. */

@@ -44,7 +44,12 @@ export function declaredIn(normalised: Json, name: string): Json {
 }
 
 /** The policy, in which what nobody edited is as it was. */
-export function carryPolicy(before: Policy | null, after: Policy, normalisedBefore: Json, normalisedAfter: Json): Policy {
+export function carryPolicy(
+  before: Policy | null,
+  after: Policy,
+  normalisedBefore: Json,
+  normalisedAfter: Json,
+): Policy {
   if (before === null || normalisedBefore === null) return after;
   const declaredBefore = section(normalisedBefore, 'policy');
   const declaredAfter = section(normalisedAfter, 'policy');

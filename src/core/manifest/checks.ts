@@ -11,7 +11,12 @@ import type { InstanceDocument } from './schema.ts';
 
 export type FailAt = (path: Path, message: string) => void;
 
-export function checkCombinations(document: InstanceDocument, type: TargetTypeInfo, allowRelative: boolean, fail: FailAt): void {
+export function checkCombinations(
+  document: InstanceDocument,
+  type: TargetTypeInfo,
+  allowRelative: boolean,
+  fail: FailAt,
+): void {
   checkLifecycle(document, type, fail);
   if (type.type === 'external') checkExternal(document, fail);
   if (type.type === 'process') checkHostPaths(document.run ?? {}, allowRelative, fail);
@@ -30,7 +35,10 @@ export const RELATIVE_WORDS =
 function checkLifecycle(document: InstanceDocument, type: TargetTypeInfo, fail: FailAt): void {
   const lifecycle = document.lifecycle ?? 'hot';
   if (!type.lifecycles.includes(lifecycle)) {
-    fail(['lifecycle'], `a target of type ${type.type} has no ${lifecycle} instances, only ${type.lifecycles.join(' or ')} ones`);
+    fail(
+      ['lifecycle'],
+      `a target of type ${type.type} has no ${lifecycle} instances, only ${type.lifecycles.join(' or ')} ones`,
+    );
   }
   if (document.idleAfter !== undefined && lifecycle === 'hot') {
     fail(['idleAfter'], 'a hot instance never sleeps: say lifecycle: lazy, or remove idleAfter');
@@ -50,7 +58,11 @@ function checkExternal(document: InstanceDocument, fail: FailAt): void {
   }
 }
 
-function checkHostPaths(run: JsonObject | { readonly [key: string]: unknown }, allowRelative: boolean, fail: FailAt): void {
+function checkHostPaths(
+  run: JsonObject | { readonly [key: string]: unknown },
+  allowRelative: boolean,
+  fail: FailAt,
+): void {
   const { cwd, command } = run;
   if (typeof cwd === 'string' && isRelativePath(cwd) && !allowRelative) fail(['run', 'cwd'], RELATIVE_WORDS);
   const first: unknown = Array.isArray(command) ? command[0] : undefined;
@@ -64,7 +76,10 @@ function checkLiveness(document: InstanceDocument, fail: FailAt): void {
     const { every, silentAfter } = document[section] ?? {};
     if (every === undefined || silentAfter === undefined) continue;
     if (parseDuration(silentAfter)! < parseDuration(every)!) {
-      fail([section, 'silentAfter'], `${silentAfter} is shorter than every: ${every}, so it would be silent all the time`);
+      fail(
+        [section, 'silentAfter'],
+        `${silentAfter} is shorter than every: ${every}, so it would be silent all the time`,
+      );
     }
   }
 }

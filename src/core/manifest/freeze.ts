@@ -10,7 +10,7 @@ import { checkCombinations, defaultSilentAfterMs } from './checks.ts';
 import type { FailAt } from './checks.ts';
 import type { ManifestContext, SectionProblem, TargetTypeInfo } from './context.ts';
 import { freezePlugins } from './plugins.ts';
-import { didYouMean, listNames } from './problems.ts';
+import { didYouMean, formatPath, listNames } from './problems.ts';
 import type { Path } from './problems.ts';
 import { mapStrings, secretNames, unescaped } from './references.ts';
 import type { InstanceDocument, PolicyDocument } from './schema.ts';
@@ -22,18 +22,22 @@ export interface Frozen {
 
 /** The frozen spec, or null with everything that stands against it reported. */
 export function freezeSpec(document: InstanceDocument, context: ManifestContext, report: FailAt): Frozen | null {
-  let failed = false;
+  const said = new Set<string>();
   const fail: FailAt = (path, message) => {
-    failed = true;
+    said.add(formatPath(path));
     report(path, message);
+  };
+  // Where we have said what is wrong already, the type or channel need not say it again in its own words.
+  const failOnce: FailAt = (path, message) => {
+    if (!said.has(formatPath(path))) fail(path, message);
   };
   const type = targetType(document.target, context, fail);
   if (type !== null) checkCombinations(document, type, context.allowRelative, fail);
   checkSecrets(document, context, fail);
-  const run = freezeRun(document, type, fail);
-  const config = freezeConfig(document.config, context, fail);
+  const run = freezeRun(document, type, failOnce);
+  const config = freezeConfig(document.config, context, failOnce);
   const plugins = freezePlugins(document.plugins ?? [], context, fail);
-  if (failed || type === null || document.target === undefined) return null;
+  if (said.size > 0 || type === null || document.target === undefined) return null;
   const spec: Spec = {
     target: document.target,
     targetType: type.type,
@@ -47,9 +51,11 @@ export function freezeSpec(document: InstanceDocument, context: ManifestContext,
     heartbeat: freezeHeartbeat(document.heartbeat),
     config,
     plugins,
-    expose: (document.expose ?? []).map(
-      ({ port, path, auth }): ExposeSpec => ({ port, path: unescaped(path), auth: auth ?? 'token' }),
-    ),
+    expose: (document.expose ?? []).map(({ port, path, auth }): ExposeSpec => ({
+      port,
+      path: unescaped(path),
+      auth: auth ?? 'token',
+    })),
     onSilent: document.onSilent ?? null,
     onDegraded: document.onDegraded ?? null,
     drift: document.drift ?? null,
@@ -109,7 +115,6 @@ function freezeRun(document: InstanceDocument, type: TargetTypeInfo | null, fail
 function freezeConfig(document: InstanceDocument['config'], context: ManifestContext, fail: FailAt): ConfigSpec | null {
   if (document === undefined) return null;
   const { channel: name, value, ...rest } = document;
-  if (value === undefined) fail(['config', 'value'], 'missing: say what the config is, if only {}');
   const channel = context.channels.get(name);
   if (channel === undefined) {
     const known = [...context.channels.keys()];
@@ -119,7 +124,7 @@ function freezeConfig(document: InstanceDocument['config'], context: ManifestCon
   }
   const result = channel.settings(mapStrings(rest as JsonObject, unescaped) as JsonObject);
   if (!result.ok) failBelow(['config'], result.problems, fail);
-  return result.ok && value !== undefined ? { channel: name, settings: result.settings, value: value as Json } : null;
+  return result.ok ? { channel: name, settings: result.settings, value: value as Json } : null;
 }
 
 function freezeHeartbeat(document: InstanceDocument['heartbeat']): HeartbeatSpec | null {
@@ -156,7 +161,8 @@ function eachSecret(value: Json | undefined, path: Path, stored: ReadonlyMap<str
   if (typeof value === 'string') {
     for (const name of secretNames(value)) {
       if (stored.has(name)) continue;
-      fail(path, `no secret "${name}" is stored${didYouMean(name, stored.keys())}: store it with "holdfast secret set ${name}"`);
+      const hint = didYouMean(name, stored.keys()) || `: store it with "holdfast secret set ${name}"`;
+      fail(path, `no secret "${name}" is stored${hint}`);
     }
   } else if (Array.isArray(value)) {
     value.forEach((inner: Json, i) => eachSecret(inner, [...path, i], stored, fail));

@@ -59,9 +59,10 @@ export function nodeAt(node: Node, path: Path): Node | undefined {
   return at;
 }
 
-/** The line of the deepest part of the path that exists; `line` is that of the node itself. */
-export function lineAt(node: Node, path: Path, line: number = node.line): number {
+/** The line of the deepest part of the path that exists; `own` is that of the node itself. */
+export function lineAt(node: Node, path: Path, own: number = node.line): number {
   let at = node;
+  let line = own;
   for (const step of path) {
     const next = stepInto(at, step);
     if (next === undefined) break;

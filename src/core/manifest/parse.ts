@@ -40,7 +40,8 @@ function utf8Bytes(text: string): number {
   for (let i = 0; i < text.length; i++) {
     const unit = text.charCodeAt(i);
     if (unit < 0x80) bytes += 1;
-    else if (unit < 0x800 || (unit >= 0xd800 && unit <= 0xdfff)) bytes += 2; // a surrogate pair: 2 × 2
+    else if (unit < 0x800 || (unit >= 0xd800 && unit <= 0xdfff))
+      bytes += 2; // a surrogate pair: 2 × 2
     else bytes += 3;
   }
   return bytes;

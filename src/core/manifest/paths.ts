@@ -14,8 +14,7 @@ import { unescaped } from './references.ts';
 import { mergeLayers } from './templates.ts';
 
 export type AbsolutePaths =
-  | { readonly ok: true; readonly text: string }
-  | { readonly ok: false; readonly errors: readonly Problem[] };
+  { readonly ok: true; readonly text: string } | { readonly ok: false; readonly errors: readonly Problem[] };
 
 /** Built-in targets whose `run.cwd` is inside a container or on another machine: not ours to resolve. */
 const CWD_ELSEWHERE: ReadonlySet<string> = new Set(['docker', 'ecs-ec2', 'ec2', 'external', 'swarm', 'kubernetes']);
@@ -30,10 +29,13 @@ export function withAbsolutePaths(text: string, resolve: (relative: string) => s
     const written = String(node.value);
     const path = written.slice(from);
     if (path.startsWith('${') || !isRelativePath(path)) continue;
-    if (text.slice(node.start, node.end).includes('\n')) problems.add([], node.line, 'a relative path must stand on one line');
+    if (text.slice(node.start, node.end).includes('\n'))
+      problems.add([], node.line, 'a relative path must stand on one line');
     // The folder's own name is text, so a "${" in it is escaped; what was written keeps its references.
     const marker = '\u0000';
-    const resolved = resolve(path.replaceAll('${', marker)).replaceAll('${', '$${').replaceAll(marker, '${');
+    const resolved = resolve(path.replaceAll('${', marker))
+      .replaceAll('${', () => '$${')
+      .replaceAll(marker, () => '${');
     splices.set(node.start, { end: node.end, value: written.slice(0, from) + resolved });
   }
   if (problems.count > 0) return { ok: false, errors: problems.list() };

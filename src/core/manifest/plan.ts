@@ -53,7 +53,12 @@ export interface PlannedInstance {
   /** What a person should know besides; null: nothing. */
   readonly note: string | null;
   /** What to record in `spec.applied`; null: nothing. `uid: new` starts another incarnation at generation 1. */
-  readonly apply: { readonly spec: Spec; readonly hashes: SpecHashes; readonly generation: number; readonly uid: 'same' | 'new' } | null;
+  readonly apply: {
+    readonly spec: Spec;
+    readonly hashes: SpecHashes;
+    readonly generation: number;
+    readonly uid: 'same' | 'new';
+  } | null;
 }
 
 export interface PlanProblem {
@@ -101,7 +106,12 @@ function planUndeclared(name: string, pruned: boolean): PlannedInstance {
   const rest = { name, because: ['instances'], diff: [], apply: null };
   return pruned
     ? { ...rest, result: 'pruned', effect: 'delete', note: null }
-    : { ...rest, result: 'undeclared', effect: 'none', note: 'no longer in the manifest, and kept: prune or delete it, or declare it again' };
+    : {
+        ...rest,
+        result: 'undeclared',
+        effect: 'none',
+        note: 'no longer in the manifest, and kept: prune or delete it, or declare it again',
+      };
 }
 
 function planDeclared(
@@ -159,7 +169,12 @@ function planMoved(
  * The recorded hash for every part that did not change. Both sides of the comparison are made by this build, so neither
  * another way of hashing nor another idea of what belongs to infra can look like a change (L78).
  */
-function keptHashes(current: CurrentInstance, spec: Spec, type: TargetTypeInfo, context: PlanInput['context']): SpecHashes {
+function keptHashes(
+  current: CurrentInstance,
+  spec: Spec,
+  type: TargetTypeInfo,
+  context: PlanInput['context'],
+): SpecHashes {
   const fresh = specHashes(spec, type, context.secrets);
   return {
     infra: sameInfra(current.spec, spec, type) ? current.hashes.infra : fresh.infra,

@@ -39,7 +39,10 @@ export function hostPathStart(source: string): number | null {
   return found === null ? null : found[0].length;
 }
 
-function freezePlugin(document: PluginDocument, fail: (key: string | null, message: string) => void): PluginSpec | null {
+function freezePlugin(
+  document: PluginDocument,
+  fail: (key: string | null, message: string) => void,
+): PluginSpec | null {
   const given = typeof document === 'string' ? { source: document } : document;
   const [source = '', inSource, ...more] = unescaped(given.source).split('#');
   if (more.length > 0 || inSource === '') {
@@ -67,7 +70,9 @@ function checkSource(source: string, context: ManifestContext, fail: (message: s
   }
   if (!allowed.has(scheme)) {
     const why = PLUGIN_SCHEMES.has(scheme) ? 'not allowed here (allow.pluginSources)' : 'not known';
-    fail(`plugin sources of scheme "${scheme}" are ${why}${didYouMean(scheme, allowed) || `: there are ${listNames(allowed)}`}`);
+    fail(
+      `plugin sources of scheme "${scheme}" are ${why}${didYouMean(scheme, allowed) || `: there are ${listNames(allowed)}`}`,
+    );
     return;
   }
   const start = hostPathStart(source);

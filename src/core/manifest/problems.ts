@@ -48,7 +48,10 @@ export function collectProblems(): Problems {
       const problems = [...found.values()].map(({ problem, others }) =>
         others === 0
           ? problem
-          : { ...problem, message: `${problem.message} (the same in ${others} other ${others === 1 ? 'instance' : 'instances'})` },
+          : {
+              ...problem,
+              message: `${problem.message} (the same in ${others} other ${others === 1 ? 'instance' : 'instances'})`,
+            },
       );
       problems.sort((a, b) => a.line - b.line || (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
       if (omitted > 0) {

@@ -40,8 +40,7 @@ export interface ManifestInstance {
 }
 
 export type ReadManifest =
-  | { readonly ok: true; readonly manifest: Manifest }
-  | { readonly ok: false; readonly errors: readonly Problem[] };
+  { readonly ok: true; readonly manifest: Manifest } | { readonly ok: false; readonly errors: readonly Problem[] };
 
 /** Reads YAML or JSON of at most `MANIFEST_BYTES`. Throws only if a target type or a channel does. */
 export function readManifest(text: string, context: ManifestContext): ReadManifest {
@@ -61,12 +60,16 @@ function readRoot(root: Node | null, context: ManifestContext, problems: Problem
     problems.add([], root?.line ?? 1, `expected a map with version, fleet and instances, but this is ${what}`);
     return null;
   }
-  const document = mergeLayers([root], root.line); // without its nulls
+  const document = mergeLayers([frameOf(root)], root.line); // without its nulls
   const frame = checkShape(frameSchema, toJson(document), 'now', (path, message) =>
     problems.add(path, lineAt(document, path), message),
   );
   if (frame !== null && context.fleet !== undefined && frame.fleet !== context.fleet) {
-    problems.add(['fleet'], lineAt(root, ['fleet']), `this is fleet "${frame.fleet}", sent to fleet "${context.fleet}"`);
+    problems.add(
+      ['fleet'],
+      lineAt(root, ['fleet']),
+      `this is fleet "${frame.fleet}", sent to fleet "${context.fleet}"`,
+    );
   }
   const instances = readInstances(root, context, problems);
   if (frame === null || problems.count > 0) return null;
@@ -79,7 +82,13 @@ function readRoot(root: Node | null, context: ManifestContext, problems: Problem
     instances: declared,
   };
   const specs = new Map(instances.map(({ name, instance }) => [name, instance]));
-  return { fleet: frame.fleet, policy: freezePolicy(frame.policy ?? {}), specs, normalised, revision: contentHash(normalised) };
+  return {
+    fleet: frame.fleet,
+    policy: freezePolicy(frame.policy ?? {}),
+    specs,
+    normalised,
+    revision: contentHash(normalised),
+  };
 }
 
 // ── instances ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -104,7 +113,11 @@ function readInstances(root: MapNode, context: ManifestContext, problems: Proble
   const found = child(root, 'instances');
   const entries = found?.kind === 'map' ? [...found.entries] : [];
   if (entries.length > MANIFEST_INSTANCES) {
-    problems.add(['instances'], lineAt(root, ['instances']), `${entries.length} instances: at most ${MANIFEST_INSTANCES} are accepted`);
+    problems.add(
+      ['instances'],
+      lineAt(root, ['instances']),
+      `${entries.length} instances: at most ${MANIFEST_INSTANCES} are accepted`,
+    );
     return [];
   }
   entries.sort(([a], [b]) => (a < b ? -1 : 1));
@@ -131,7 +144,11 @@ function readLayers(root: MapNode, problems: Problems): Layers {
       const path = ['templates', name];
       if (!NAME_PATTERN.test(name)) problems.add(path, line, NAME_WORDS);
       if (node.kind === 'map' && node.entries.has('from')) {
-        problems.add([...path, 'from'], lineAt(node, ['from']), 'templates do not build on templates: only instances have from');
+        problems.add(
+          [...path, 'from'],
+          lineAt(node, ['from']),
+          'templates do not build on templates: only instances have from',
+        );
       }
       const template = isLayer(node, path, line, problems) ? without(node, 'from') : null;
       readable.set(name, template);
@@ -163,7 +180,8 @@ function readInstance(
   const merged = interpolate(mergeLayers(stack, line), namesFor(name, fleet), (path, at, message) =>
     problems.add([...base, ...path], at, message),
   );
-  const fail = (path: Path, message: string): void => problems.add([...base, ...path], lineAt(merged, path, line), message);
+  const fail = (path: Path, message: string): void =>
+    problems.add([...base, ...path], lineAt(merged, path, line), message);
   const declared = toJson(merged);
   const document = checkShape(layerSchema, declared, 'now', fail);
   if (document === null) return null;
@@ -171,7 +189,11 @@ function readInstance(
   if (frozen === null) return null;
   const { spec, type } = frozen;
   const hashes = specHashes(spec, type, context.secrets);
-  return { name, declared, instance: { spec, hashes, secrets: secretsOf(spec), reuseData: document.reuseData ?? false } };
+  return {
+    name,
+    declared,
+    instance: { spec, hashes, secrets: secretsOf(spec), reuseData: document.reuseData ?? false },
+  };
 }
 
 function templateOf(node: MapNode, base: Path, layers: Layers, problems: Problems): MapNode | null {
@@ -181,7 +203,8 @@ function templateOf(node: MapNode, base: Path, layers: Layers, problems: Problem
   layers.used.add(from.value);
   if (template === undefined) {
     const known = [...layers.templates.keys()];
-    const hint = didYouMean(from.value, known) || (known.length === 0 ? ': there are none' : `: there are ${listNames(known)}`);
+    const hint =
+      didYouMean(from.value, known) || (known.length === 0 ? ': there are none' : `: there are ${listNames(known)}`);
     problems.add([...base, 'from'], lineAt(node, ['from']), `unknown template "${from.value}"${hint}`);
   }
   return template ?? null;
@@ -196,18 +219,34 @@ function isLayer(node: Node, path: Path, line: number, problems: Problems): node
 }
 
 /** A layer alone: wrong is wrong, but what is missing may come from another one. */
-function checkLayer(schema: typeof layerSchema | typeof instanceSchema, node: MapNode, base: Path, line: number, problems: Problems): void {
+function checkLayer(
+  schema: typeof layerSchema | typeof instanceSchema,
+  node: MapNode,
+  base: Path,
+  line: number,
+  problems: Problems,
+): void {
   const plain = mergeLayers([node], line);
   checkShape(schema, toJson(plain), 'later', (path, message) => {
     problems.add([...base, ...path], lineAt(plain, path, line), message);
   });
 }
 
+/** The root with nothing inside what is read layer by layer. */
+function frameOf(root: MapNode): MapNode {
+  const entries = new Map(root.entries);
+  for (const key of ['defaults', 'templates', 'instances']) {
+    const entry = entries.get(key);
+    if (entry?.node.kind === 'map') entries.set(key, { ...entry, node: emptyMap(entry.node.line) });
+  }
+  return { ...root, entries };
+}
+
 function without(node: MapNode, key: string): MapNode {
   if (!node.entries.has(key)) return node;
   const entries = new Map(node.entries);
   entries.delete(key);
-  return { ...emptyMap(node.line), entries };
+  return { ...node, entries };
 }
 
 function namesFor(name: string, fleet: string): ReadonlyMap<string, string> {

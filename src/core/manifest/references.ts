@@ -50,7 +50,7 @@ export function fillIn(text: string, names: ReadonlyMap<string, string>, secrets
 
 /** "$${" → "${", for strings that hold no references any more. */
 export function unescaped(text: string): string {
-  return text.replaceAll('$${', '${');
+  return text.replaceAll('$${', () => '${'); // a function, since "$" means something in a replacement text
 }
 
 /** Names of the secrets that a value refers to, each once, by code unit. */
@@ -58,7 +58,8 @@ export function secretNames(value: Json): readonly string[] {
   const names = new Set<string>();
   eachString(value, (text) => {
     for (const found of text.matchAll(REFERENCE)) {
-      if (found[1]?.startsWith('secret:') === true) names.add(found[1].slice('secret:'.length));
+      const name = found[1]?.startsWith('secret:') === true ? found[1].slice('secret:'.length) : '';
+      if (SECRET_NAME.test(name)) names.add(name); // any other was refused when it was read
     }
   });
   return [...names].sort();

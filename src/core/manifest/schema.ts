@@ -22,7 +22,10 @@ const DURATION_WORDS = 'expected a time with its unit, such as "500ms", "30s", "
 export const durationSchema = z
   .string({ error: DURATION_WORDS })
   .regex(DURATION_PATTERN, { error: DURATION_WORDS, abort: true })
-  .refine((text) => (parseDuration(text) ?? Infinity) <= MAX_SPAN_MS, `longer than ${formatDuration(MAX_SPAN_MS)}, or no whole ms`)
+  .refine(
+    (text) => (parseDuration(text) ?? Infinity) <= MAX_SPAN_MS,
+    `longer than ${formatDuration(MAX_SPAN_MS)}, or no whole ms`,
+  )
   .describe('A time with its unit: 500ms, 30s, 10m, 2h, 7d');
 
 /** A span of zero would mean "at once, for ever". */
@@ -34,7 +37,10 @@ const pathSchema = z.string().regex(/^\/\S{0,1023}$/, 'a path begins with "/" an
 const SHARE_WORDS = 'expected a share of the fleet: "10%", or a number above 0 and at most 1';
 const shareSchema = z.union(
   [
-    z.string().regex(PERCENT_PATTERN, { error: SHARE_WORDS, abort: true }).refine((text) => (parsePercent(text) ?? 0) > 0, SHARE_WORDS),
+    z
+      .string()
+      .regex(PERCENT_PATTERN, { error: SHARE_WORDS, abort: true })
+      .refine((text) => (parsePercent(text) ?? 0) > 0, SHARE_WORDS),
     z.number().gt(0, SHARE_WORDS).max(1, SHARE_WORDS),
   ],
   { error: SHARE_WORDS },
@@ -82,7 +88,10 @@ const pluginSchema = z.union([
   z.strictObject({
     source: z.string().min(1),
     ref: z.string().min(1).optional(),
-    integrity: z.string().regex(/^sha(256|384|512)[-:][A-Za-z0-9+/=_-]{16,128}$/, 'expected "sha256-…"').optional(),
+    integrity: z
+      .string()
+      .regex(/^sha(256|384|512)[-:][A-Za-z0-9+/=_-]{16,128}$/, 'expected "sha256-…"')
+      .optional(),
     track: z.boolean().optional(),
   }),
 ]);
@@ -95,13 +104,16 @@ const exposeSchema = z.strictObject({
 
 const labelKey = z
   .string()
-  .regex(/^[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$/, 'a label has letters, digits, ".", "_", "/" and "-", at most 63');
+  .regex(
+    /^[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$/,
+    'a label has letters, digits, ".", "_", "/" and "-", at most 63',
+  );
 
 /** What may be declared for many: in `defaults`, in a template, in an instance. */
 const layerShape = {
   target: z.string().min(1).optional(),
   lifecycle: z.enum(['hot', 'lazy']).optional(),
-  labels: z.record(labelKey, z.string().max(256, 'a label\'s value has at most 256 characters')).optional(),
+  labels: z.record(labelKey, z.string().max(256, "a label's value has at most 256 characters")).optional(),
   idleAfter: positiveDuration.optional(),
   onComplete: z.enum(['restart', 'stop']).optional(),
   onDelete: z.enum(['keep', 'delete']).optional(),

@@ -26,7 +26,14 @@ export function checkShape<S extends z.ZodType>(
   return null;
 }
 
-function report(schema: z.ZodType, value: unknown, issue: Issue, base: Path, missing: 'now' | 'later', fail: Fail): void {
+function report(
+  schema: z.ZodType,
+  value: unknown,
+  issue: Issue,
+  base: Path,
+  missing: 'now' | 'later',
+  fail: Fail,
+): void {
   const path: Path = [...base, ...issue.path.map((step) => (typeof step === 'number' ? step : String(step)))];
   const found = valueAt(value, path);
   if (found === undefined && issue.code !== 'unrecognized_keys') {
@@ -35,10 +42,13 @@ function report(schema: z.ZodType, value: unknown, issue: Issue, base: Path, mis
   }
   switch (issue.code) {
     case 'unrecognized_keys': {
-      const known = knownKeys(schema, path, value);
+      const known = knownKeys(schema, path);
       for (const key of issue.keys) {
         const hint = didYouMean(key, known);
-        fail([...path, key], `unknown key "${key}"${hint || (known.length > 0 ? `: known here are ${listNames(known)}` : '')}`);
+        fail(
+          [...path, key],
+          `unknown key "${key}"${hint || (known.length > 0 ? `: known here are ${listNames(known)}` : '')}`,
+        );
       }
       return;
     }
@@ -53,7 +63,12 @@ function report(schema: z.ZodType, value: unknown, issue: Issue, base: Path, mis
       fail(path, issue.issues[0]?.message ?? issue.message);
       return;
     default:
-      fail(path, issue.code === 'invalid_type' ? `${issue.message}, but this is ${kindOf(found)}${quoteHint(issue, found)}` : issue.message);
+      fail(
+        path,
+        issue.code === 'invalid_type'
+          ? `${issue.message}, but this is ${kindOf(found)}${quoteHint(issue, found)}`
+          : issue.message,
+      );
   }
 }
 
@@ -84,7 +99,9 @@ function words(issue: z.core.$ZodRawIssue): string {
 /** `customer: 42` and `debug: true` are what YAML makes of words that happen to look like that. */
 function quoteHint(issue: Issue, found: unknown): string {
   if (issue.code !== 'invalid_type' || issue.expected !== 'string') return '';
-  return typeof found === 'boolean' || (typeof found === 'number' && !issue.message.includes('unit')) ? ': put it in quotes' : '';
+  return typeof found === 'boolean' || (typeof found === 'number' && !issue.message.includes('unit'))
+    ? ': put it in quotes'
+    : '';
 }
 
 const EXPECTED: { readonly [kind: string]: string } = {
@@ -95,6 +112,7 @@ const EXPECTED: { readonly [kind: string]: string } = {
   object: 'a map',
   record: 'a map',
   array: 'a list',
+  nonoptional: 'a value, if only {}',
 };
 
 function valueAt(value: unknown, path: Path): unknown {
@@ -106,18 +124,18 @@ function valueAt(value: unknown, path: Path): unknown {
   return at;
 }
 
-/** The keys that the schema knows at a path, by walking it along the value. */
-function knownKeys(schema: z.core.$ZodType, path: Path, value: unknown): readonly string[] {
-  if (schema instanceof z.ZodOptional) return knownKeys(schema.unwrap(), path, value);
-  if (schema instanceof z.ZodUnion) return schema.options.flatMap((option) => knownKeys(option, path, value));
+/** The keys that the schema knows at a path. */
+function knownKeys(schema: z.core.$ZodType, path: Path): readonly string[] {
+  if (schema instanceof z.ZodOptional) return knownKeys(schema.unwrap(), path);
+  if (schema instanceof z.ZodUnion) return schema.options.flatMap((option) => knownKeys(option, path));
   const [step, ...rest] = path;
   if (schema instanceof z.ZodObject) {
     const shape: { readonly [key: string]: z.core.$ZodType } = schema.shape;
     if (step === undefined) return Object.keys(shape);
     const inner = shape[String(step)];
-    return inner === undefined ? [] : knownKeys(inner, rest, value);
+    return inner === undefined ? [] : knownKeys(inner, rest);
   }
-  if (step !== undefined && schema instanceof z.ZodArray) return knownKeys(schema.element, rest, value);
-  if (step !== undefined && schema instanceof z.ZodRecord) return knownKeys(schema.valueType, rest, value);
+  if (step !== undefined && schema instanceof z.ZodArray) return knownKeys(schema.element, rest);
+  if (step !== undefined && schema instanceof z.ZodRecord) return knownKeys(schema.valueType, rest);
   return [];
 }

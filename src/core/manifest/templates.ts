@@ -65,7 +65,11 @@ function mergeMaps(lower: MapNode, upper: MapNode, path: Path): MapNode {
 /** undefined: removed. */
 function merge(lower: Node | undefined, upper: Node, path: Path): Node | undefined {
   if (upper.kind === 'map') {
-    return mergeMaps(lower?.kind === 'map' ? lower : { kind: 'map', entries: new Map(), line: upper.line }, upper, path);
+    return mergeMaps(
+      lower?.kind === 'map' ? lower : { kind: 'map', entries: new Map(), line: upper.line },
+      upper,
+      path,
+    );
   }
   if (upper.kind === 'scalar' && upper.value === null) {
     return inConfigValue(path) && lower === undefined ? upper : undefined;

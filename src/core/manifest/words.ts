@@ -4,7 +4,7 @@
  */
 import { canonicalJson } from '../hash.ts';
 import type { Json, JsonObject, PluginSpec, Policy, Spec } from '../model.ts';
-import { formatDuration, formatPercent } from '../units.ts';
+import { formatDuration, formatPercent, formatSize } from '../units.ts';
 import { formatPath } from './problems.ts';
 import type { Path } from './problems.ts';
 
@@ -28,7 +28,7 @@ export function specInWords(spec: Spec): JsonObject {
     ...(idleAfterMs === null ? {} : { idleAfter: formatDuration(idleAfterMs) }),
     onComplete: spec.onComplete,
     onDelete: spec.onDelete,
-    run: spec.run,
+    run: runInWords(spec.run),
     ...(health === null ? {} : { health: { http: health.http, ...livenessInWords(health) } }),
     ...(heartbeat === null ? {} : { heartbeat: livenessInWords(heartbeat) }),
     ...(config === null ? {} : { config: { ...config.settings, channel: config.channel, value: config.value } }),
@@ -83,7 +83,8 @@ export function shown(path: Path, value: Json): Json {
 
 // ── details ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-const SECRET_NAMES = /secret|token|passw|passphrase|credential|api[-_]?key|private|(^|[-_.])(key|pass|pwd|dsn)$|[a-z]Key$/i;
+const SECRET_NAMES =
+  /secret|token|passw|passphrase|credential|api[-_]?key|private|(^|[-_.])(key|pass|pwd|dsn)$|[a-z]Key$/i;
 /** Credentials in a URL, bearer headers, and the prefixes that the usual issuers give their keys. */
 const SECRET_LOOKS =
   /:\/\/[^/\s]*:[^/\s]*@|^(bearer|basic) \S|^(sk|pk|rk)[-_]\S{8}|^gh[pousr]_|^github_pat_|^xox[abprs]-|^AKIA[A-Z0-9]|^eyJ[\w-]+\.|-----BEGIN|(secret|token|passw\w*|api[-_]?key)=\S/i;
@@ -110,6 +111,18 @@ function isMap(value: Json | undefined): value is JsonObject {
 
 function valueOf(object: JsonObject, key: string): Json | undefined {
   return Object.hasOwn(object, key) ? object[key] : undefined;
+}
+
+/** Types freeze "30s" as `stopTimeoutMs: 30000` and "512m" as `memoryBytes`; their readers wrote the former. */
+function runInWords(run: JsonObject): JsonObject {
+  return Object.fromEntries(
+    Object.entries(run).map(([key, value]) => {
+      const amount = typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : null;
+      if (amount !== null && /.Ms$/.test(key)) return [key.slice(0, -2), formatDuration(amount)];
+      if (amount !== null && /.Bytes$/.test(key)) return [key.slice(0, -5), formatSize(amount)];
+      return [key, value];
+    }),
+  );
 }
 
 function livenessInWords(span: { everyMs: number; silentAfterMs: number; startGraceMs: number }): JsonObject {

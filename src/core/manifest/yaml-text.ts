@@ -31,10 +31,12 @@ export function composeYaml(text: string): Composed {
   const composer = new Composer({ version: '1.2', uniqueKeys: false });
   // The composer's only outlet for errors is this property, which it reads anew for each document.
   Object.assign(composer, {
-    onError: (source: FaultSource, code: string, message: string) => fault(offsetOf(source), FAULT_WORDS[code] ?? message),
+    onError: (source: FaultSource, code: string, message: string) =>
+      fault(offsetOf(source), FAULT_WORDS[code] ?? message),
   });
   let document: Document.Parsed | null = null;
-  for (const composed of composer.compose(boundedTokens(text, lines, faults, fault), true, text.length)) document ??= composed;
+  for (const composed of composer.compose(boundedTokens(text, lines, faults, fault), true, text.length))
+    document ??= composed;
   // Whatever came by another way than the outlet above.
   for (const error of [...(document?.errors ?? []), ...(document?.warnings ?? [])]) fault(error.pos[0], error.message);
   const version = document?.directives.yaml;
@@ -65,22 +67,22 @@ function* boundedTokens(
   const parser = new Parser(lines.addNewLine);
   lines.addNewLine(0);
   let documents = 0;
-  const pass = function* (tokens: Iterable<CST.Token>): Generator<CST.Token, void> {
-    for (const token of tokens) {
-      if (token.type === 'error') fault(token.offset, 'this does not belong here');
-      else if (token.type === 'document' && ++documents > 1) fault(token.offset, 'a second document begins here: one text holds one document');
-      else if (documents <= 1) yield token;
-    }
+  const wanted = (token: CST.Token): boolean => {
+    if (token.type === 'document') documents++;
+    if (documents > 1) fault(token.offset, 'a second document begins here: one text holds one document');
+    else if (token.type === 'error') fault(token.offset, 'this does not belong here');
+    else return true;
+    return false;
   };
   for (const lexeme of new Lexer().lex(text)) {
-    yield* pass(parser.next(lexeme));
+    for (const token of parser.next(lexeme)) if (wanted(token)) yield token;
     if (parser.stack.length > MANIFEST_DEPTH + STACK_EXTRA) {
       fault(parser.offset, TOO_DEEP);
       return;
     }
     if (documents > 1 || faults.length >= MANIFEST_ERRORS) return;
   }
-  yield* pass(parser.end());
+  for (const token of parser.end()) if (wanted(token)) yield token;
 }
 
 function offsetOf(source: FaultSource): number {

@@ -10,7 +10,6 @@ import { readManifest, type Manifest } from '../../core/manifest/read.ts';
 import type { FleetState } from '../../core/model.ts';
 import { StoreError } from '../../ports/store.ts';
 import { Refusal, type ApplyAsk, type ApplyResult } from '../api.ts';
-import type { Fleet } from '../fleet.ts';
 import type { World } from '../world.ts';
 import { append, upToDate } from './fleets.ts';
 import { emptyState } from '../../core/evolve.ts';
@@ -47,16 +46,10 @@ export async function apply(world: World, fleetName: string | null, ask: ApplyAs
     } catch (error) {
       if (!(error instanceof StoreError) || error.code !== 'conflict') throw error;
       if (attempt >= MAX_TRIES) throw new Refusal('unavailable', 'busy', `fleet "${manifest.fleet}" changed each of the ${MAX_TRIES} times this was tried; nothing was applied, try again`);
-      await caughtUp(fleet);
+      // Somebody was quicker: fold what they wrote before planning again.
+      await fleet.loop.peek(() => undefined);
     }
   }
-}
-
-/** Somebody was quicker: fold what they wrote before planning again. */
-async function caughtUp(fleet: Fleet): Promise<void> {
-  await fleet.loop.between(() => undefined);
-  fleet.loop.poke();
-  await fleet.loop.between(() => undefined);
 }
 
 function planned(state: FleetState, next: Manifest, ask: ApplyAsk, context: Parameters<typeof planManifest>[0]['context']): Plan {

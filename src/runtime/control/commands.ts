@@ -17,11 +17,12 @@ export async function command(world: World, fleetName: string, name: string, ver
   return tell(world, fleet, inst, { type: 'command.issued', instance: name, uid: inst.uid, data: { verb }, by });
 }
 
-export async function remove(world: World, fleetName: string, name: string, ask: Omit<Deletion, 'prune'>, by: By): Promise<CommandResult> {
+export async function remove(world: World, fleetName: string, name: string, ask: { data: Deletion['data'] | null; forget: boolean }, by: By): Promise<CommandResult> {
   const fleet = fleetOf(world, fleetName);
   await upToDate(fleet, 0);
   const inst = instanceOf(fleet, name);
-  return tell(world, fleet, inst, { type: 'spec.deleted', instance: name, uid: inst.uid, data: { ...ask, prune: false }, by });
+  const data = { data: ask.data ?? inst.spec.onDelete, forget: ask.forget, prune: false };
+  return tell(world, fleet, inst, { type: 'spec.deleted', instance: name, uid: inst.uid, data, by });
 }
 
 async function tell(world: World, fleet: Fleet, inst: Instance, event: NewEvent): Promise<CommandResult> {

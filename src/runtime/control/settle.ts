@@ -23,7 +23,7 @@ export async function settled(
 ): Promise<WaitResult> {
   const fleet = fleetOf(world, fleetName);
   const uid = fleet.loop.state.names.get(name);
-  const look = (): WaitResult | null => (uid === undefined ? gone : outcome(world, fleet, uid, seq));
+  const look = (): WaitResult | null => (uid === undefined ? gone : outcome(fleet, uid, seq));
   return new Promise((resolve) => {
     let done = false;
     const finish = (result: WaitResult): void => {
@@ -38,7 +38,7 @@ export async function settled(
       const result = look();
       if (result !== null) finish(result);
     };
-    const giveUp = (): void => finish(unsettled(world, fleet, uid));
+    const giveUp = (): void => finish(unsettled(fleet, uid));
     const unlisten = fleet.listen(check);
     const cancel = world.clock.after(Math.min(timeoutMs, MAX_WAIT_MS), giveUp);
     signal.addEventListener('abort', giveUp, { once: true });
@@ -49,13 +49,13 @@ export async function settled(
 const gone: WaitResult = { outcome: 'succeeded', phase: null, lastError: null, hold: null };
 
 /** null: not yet. */
-function outcome(world: World, fleet: Fleet, uid: string, seq: number): WaitResult | null {
+function outcome(fleet: Fleet, uid: string, seq: number): WaitResult | null {
   const { state } = fleet.loop;
   if (state.seq < seq || state.dirty.has(uid)) return null;
   const inst = state.instances.get(uid);
   if (inst === undefined) return gone;
   const verdict = verdictOf(inst);
-  return verdict === null ? null : { outcome: verdict, ...told(world, fleet, inst) };
+  return verdict === null ? null : { outcome: verdict, ...told(fleet, inst) };
 }
 
 function verdictOf(inst: Instance): 'succeeded' | 'failed' | 'held' | null {
@@ -79,13 +79,13 @@ function verdictOf(inst: Instance): 'succeeded' | 'failed' | 'held' | null {
   }
 }
 
-function unsettled(world: World, fleet: Fleet, uid: string | undefined): WaitResult {
+function unsettled(fleet: Fleet, uid: string | undefined): WaitResult {
   const inst = uid === undefined ? undefined : fleet.loop.state.instances.get(uid);
   if (inst === undefined) return gone;
-  return { outcome: inst.hold !== null ? 'held' : 'timeout', ...told(world, fleet, inst) };
+  return { outcome: inst.hold !== null ? 'held' : 'timeout', ...told(fleet, inst) };
 }
 
-function told(world: World, fleet: Fleet, inst: Instance): Omit<WaitResult, 'outcome'> {
-  const view = viewOf(world, fleet, inst);
+function told(fleet: Fleet, inst: Instance): Omit<WaitResult, 'outcome'> {
+  const view = viewOf(fleet, inst);
   return { phase: view.phase, lastError: view.lastError, hold: view.hold };
 }

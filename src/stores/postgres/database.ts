@@ -32,7 +32,11 @@ const TIMEOUTS: Timeouts = {
 };
 
 /** Runs one statement. `name` prepares it once per connection. Rows come as arrays: cheaper than objects. */
-export type Query = (name: string, text: string, values?: readonly unknown[]) => Promise<readonly (readonly unknown[])[]>;
+export type Query = (
+  name: string,
+  text: string,
+  values?: readonly unknown[],
+) => Promise<readonly (readonly unknown[])[]>;
 
 export interface Database {
   readonly server: Server;
@@ -46,7 +50,8 @@ export interface Database {
   close(): Promise<void>;
 }
 
-const INT8 = 20;
+const getTypeParser: typeof pg.types.getTypeParser = (oid, format): ((text: string) => unknown) =>
+  oid === pg.types.builtins.INT8 ? Number : (pg.types.getTypeParser(oid, format) as (text: string) => unknown);
 
 /** `shorter`: for tests of what happens when time is over. */
 export async function openDatabase(url: string, shorter: Partial<Timeouts> = {}): Promise<Database> {
@@ -63,7 +68,7 @@ export async function openDatabase(url: string, shorter: Partial<Timeouts> = {})
     idle_in_transaction_session_timeout: timeouts.idleTransactionMs,
     query_timeout: timeouts.answerMs,
     // bigint comes as text by default; sequence numbers and times stay below 2⁵³.
-    types: { getTypeParser: (oid, format) => (Number(oid) === INT8 ? Number : pg.types.getTypeParser(oid, format)) },
+    types: { getTypeParser },
   });
   // A connection that breaks is dropped by the pool, and whoever uses it or needs one next is told by the rejection of
   // the query. These say it a second time; unheard, they would end the process.

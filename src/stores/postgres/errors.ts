@@ -28,7 +28,7 @@ export function describeServer(url: string): Server {
 }
 
 /** Classes of SQLSTATE that speak of the server's state, not of a wrong statement. */
-const SERVER_STATES = /^(08|25|28|3D|40|42501|53|55|57|58)/;
+const SERVER_STATES = /^(08|25|28|3D|40|42501|53|55|57|58|XX)/;
 
 /** An error of a query or a connection, as what the store says; a wrong statement (a bug of ours) stays as it is. */
 export function storeError(error: unknown, server: Server, tried: string): unknown {
@@ -39,7 +39,7 @@ export function storeError(error: unknown, server: Server, tried: string): unkno
     const text = `The database at ${server.where} has no space left (tried to ${tried}; nothing was written).`;
     return new StoreError('full', `${text} Free some space there.`, { cause: error });
   }
-  if (code.startsWith('XX00')) {
+  if (code === 'XX001' || code === 'XX002') {
     const text = `The database at ${server.where} is damaged (tried to ${tried}; it says: ${said}).`;
     return new StoreError('corrupt', `${text} Restore it from a backup.`, { cause: error });
   }
@@ -57,7 +57,10 @@ function isSqlState(code: string): boolean {
 
 /** A host with two addresses fails with an AggregateError whose own message is empty. */
 function wordsOf(error: Error): string {
-  if (error instanceof AggregateError) return error.errors.map((each) => String(each?.message ?? each)).join('; ');
+  if (error instanceof AggregateError) {
+    const each: readonly unknown[] = error.errors;
+    return each.map((inner) => (inner instanceof Error ? inner.message : String(inner))).join('; ');
+  }
   return error.message === '' ? error.name : error.message;
 }
 

@@ -90,9 +90,7 @@ function postgresStore(db: Database, deployment: string): Store {
         const log = await lock(q, fleet);
         rules.checkEpoch(fleet, log, epoch);
         const fresh =
-          after < log.head
-            ? await events.pageOfEvents(q, fleet, { after, to: log.head, limit: log.head - after })
-            : [];
+          after < log.head ? await events.pageOfEvents(q, fleet, { after, to: log.head, limit: log.head - after }) : [];
         rules.checkFresh(fleet, after, log.head, fresh);
         const decided = body(fresh, { head: log.head, lastAt: log.lastAt });
         if (decided.length === 0) return [];
@@ -106,9 +104,7 @@ function postgresStore(db: Database, deployment: string): Store {
       const q = query('read events');
       const range = { after, to, limit };
       const page =
-        uid === undefined
-          ? await events.pageOfEvents(q, fleet, range)
-          : await events.pageOfUid(q, fleet, uid, range);
+        uid === undefined ? await events.pageOfEvents(q, fleet, range) : await events.pageOfUid(q, fleet, uid, range);
       if (page.length === 0) await get(q, fleet); // empty, or no such fleet?
       if (uid === undefined) rules.checkGapless(fleet, page);
       return page;

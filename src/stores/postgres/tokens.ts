@@ -11,7 +11,7 @@ export async function listTokens(query: Query): Promise<readonly TokenRow[]> {
     name: String(name),
     hash: String(hash),
     scope: scope as TokenRow['scope'],
-    fleets: fleets === null ? null : (JSON.parse(String(fleets)) as readonly string[]),
+    fleets: typeof fleets === 'string' ? (JSON.parse(fleets) as readonly string[]) : null,
     createdAt: Number(createdAt),
     expiresAt: expiresAt === null ? null : Number(expiresAt),
   }));

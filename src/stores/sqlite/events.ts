@@ -35,9 +35,12 @@ export function eventSql(db: DatabaseSync) {
     db,
     `SELECT ${columns} FROM events WHERE fleet_id = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?`,
   );
+  // INDEXED BY, because the planner takes the primary key for the cheaper way: 20 ms a page instead of 0.1 ms, seen in a
+  // log of 500,000 events of 1,000 instances.
   const pageOfUid = arrays(
     db,
-    `SELECT ${columns} FROM events WHERE fleet_id = ? AND uid = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?`,
+    `SELECT ${columns} FROM events INDEXED BY events_of_uid
+     WHERE fleet_id = ? AND uid = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?`,
   );
   const oldest = db.prepare('SELECT seq, at FROM events WHERE fleet_id = ? ORDER BY seq LIMIT 1');
   const atOf = db.prepare('SELECT at FROM events WHERE fleet_id = ? AND seq = ?');

@@ -17,6 +17,7 @@ import { eventSql } from './events.ts';
 import { fleetSql } from './fleets.ts';
 import type { FleetRecord } from './fleets.ts';
 import { lockFolder } from './lock.ts';
+import type { FolderLock } from './lock.ts';
 import { migrate } from './migrations.ts';
 import { snapshotSql } from './snapshots.ts';
 import { tokenSql } from './tokens.ts';
@@ -38,7 +39,7 @@ export async function openSqliteStore(folder: string, options: SqliteOptions = {
     const db = openDatabase(folder, options.maxPages);
     try {
       migrate(db, folder, randomUUID);
-      return sqliteStore(db, folder, lock.release, options.mono ?? (() => performance.now()));
+      return sqliteStore(db, folder, lock, options.mono ?? (() => performance.now()));
     } catch (error) {
       db.close();
       throw error;
@@ -49,12 +50,7 @@ export async function openSqliteStore(folder: string, options: SqliteOptions = {
   }
 }
 
-function sqliteStore(
-  db: ReturnType<typeof openDatabase>,
-  folder: string,
-  releaseLock: () => void,
-  mono: () => number,
-): Store {
+function sqliteStore(db: ReturnType<typeof openDatabase>, folder: string, lock: FolderLock, mono: () => number): Store {
   const fleets = fleetSql(db);
   const events = eventSql(db);
   const snapshots = snapshotSql(db);
@@ -125,7 +121,8 @@ function sqliteStore(
       return write('commit a tick', () => {
         const log = get(fleet);
         rules.checkEpoch(fleet, log, epoch);
-        const fresh = after < log.head ? events.page(fleet, log.id, { after, to: log.head, limit: log.head - after }) : [];
+        const fresh =
+          after < log.head ? events.page(fleet, log.id, { after, to: log.head, limit: log.head - after }) : [];
         rules.checkFresh(fleet, after, log.head, fresh);
         const decided = body(fresh, { head: log.head, lastAt: log.lastAt });
         if (decided.length === 0) return [];
@@ -222,7 +219,7 @@ function sqliteStore(
     async close() {
       if (!db.isOpen) return;
       db.close();
-      releaseLock();
+      lock.release();
     },
   };
 }

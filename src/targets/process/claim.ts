@@ -57,7 +57,9 @@ export async function claimBySocket(deployment: string, dataDir: string): Promis
     });
   } catch (error) {
     if (errnoOf(error) === 'EADDRINUSE') throw refusal(deployment, dataDir, await ask(path), error);
-    throw new ClaimRefused(`could not claim this host for deployment ${deployment}: ${messageOf(error)}`, { cause: error });
+    throw new ClaimRefused(`could not claim this host for deployment ${deployment}: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
   server.on('error', () => undefined); // A connection that cannot be accepted costs an asker its answer, nothing else.
   server.unref();
@@ -80,9 +82,16 @@ export async function claimByFile(
   } catch (error) {
     database.close();
     if (!/locked|busy/i.test(messageOf(error))) {
-      throw new ClaimRefused(`could not claim this host for deployment ${deployment} by ${file}: ${messageOf(error)}`, { cause: error });
+      throw new ClaimRefused(`could not claim this host for deployment ${deployment} by ${file}: ${messageOf(error)}`, {
+        cause: error,
+      });
     }
-    throw refusal(deployment, dataDir, readHolder(() => readFileSync(note, 'utf8')), error);
+    throw refusal(
+      deployment,
+      dataDir,
+      readHolder(() => readFileSync(note, 'utf8')),
+      error,
+    );
   }
   // The file itself stays: removing it would let two hold "the" file at once.
   writeFileSync(note, JSON.stringify({ pid: process.pid, dataDir } satisfies Holder), { mode: 0o600 });

@@ -26,7 +26,8 @@ export function hostFault(code: string, message: string, cause?: unknown): Targe
 
 /** The `errno` name of a system error, or ''. */
 export function errnoOf(error: unknown): string {
-  if (typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string') return error.code;
+  if (typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string')
+    return error.code;
   return '';
 }
 

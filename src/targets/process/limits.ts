@@ -24,7 +24,7 @@ export const FOREIGN_TRUST_MS = 30_000;
 /** Younger ones are: between fork and exec a process still shows the environment of its parent. */
 export const YOUNG_MS = 5_000;
 /** `/proc/<pid>/environ` waits for a lock of that process, which may hang. */
-export const ENVIRON_READ_MS = 2_000;
+export const ENVIRON_READ_MS = 5_000;
 export const ENVIRON_PARALLEL = 16;
 export const PS_DEADLINE_MS = 5_000;
 export const PS_OUTPUT_BYTES = 64 * 1024 * 1024;

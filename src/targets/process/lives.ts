@@ -30,6 +30,8 @@ export interface Settled {
   readonly record: ProcessRecord;
   /** Agents of another life of this uid, which should not be there. */
   readonly doubles: readonly number[];
+  /** Nothing at all carried the mark of this uid: there is nothing to be cleared away before a start. */
+  readonly clear: boolean;
 }
 
 export interface LivesOptions {
@@ -79,13 +81,14 @@ export class Lives {
     const { table, records } = this.#options;
     const life = record?.life ?? null;
     const agents = agentsAmong(marked);
+    const clear = marked.length === 0;
     if (record && life?.state === 'running') {
       const entry = marked.find(({ pid }) => pid === life.pid) ?? seen.get(life.pid);
       const known = life.boot === table.boot && entry !== undefined && table.sameStart(entry.start, life.start);
       if (known || (await this.#alive(life, signal))) {
         this.#hear(record, life);
         const doubles = agents.filter((agent) => agent.pid !== life.pid && agent.mark.life !== life.n);
-        return { record, doubles: doubles.map(({ pid }) => pid) };
+        return { record, doubles: doubles.map(({ pid }) => pid), clear };
       }
     }
     // An agent of a later life than the record knows of: spawned just before a crash, or since the record was restored.
@@ -98,18 +101,20 @@ export class Lives {
       records.put(adopted.record);
       this.#hear(adopted.record, adopted.life);
       const doubles = agents.filter(({ pid, mark }) => pid !== agent.pid && mark.life !== agent.mark.life);
-      return { record: adopted.record, doubles: doubles.map(({ pid }) => pid) };
+      return { record: adopted.record, doubles: doubles.map(({ pid }) => pid), clear };
     }
     if (record === null) return null;
-    if (life?.state === 'running') return { record: await this.#foundDead(record, life, marked, signal), doubles: [] };
+    if (life?.state === 'running') {
+      return { record: await this.#foundDead(record, life, marked, signal), doubles: [], clear };
+    }
     if (life?.state === 'spawning') {
       // Nobody carries its mark: it was never spawned, or has ended while nobody looked.
       const exit = unknownExit(lastOutput(record.log));
       const ended = { ...record, life: { state: 'ended', n: life.n, incarnation: null, exit } } as const;
       records.put(ended);
-      return { record: ended, doubles: [] };
+      return { record: ended, doubles: [], clear };
     }
-    return { record, doubles: [] };
+    return { record, doubles: [], clear };
   }
 
   /** Begins the next life. The caller has made sure that none runs. */
@@ -156,7 +161,10 @@ export class Lives {
       if (!(await this.#diesWithin(life, run.stopTimeoutMs, signal))) {
         signalGroup(life.pid, 'SIGKILL');
         if (!(await this.#diesWithin(life, KILL_WAIT_MS, signal))) {
-          throw transient('would-not-die', `process ${life.pid} is still there ${KILL_WAIT_MS / 1000} s after SIGKILL; it hangs in the kernel`);
+          throw transient(
+            'would-not-die',
+            `process ${life.pid} is still there ${KILL_WAIT_MS / 1000} s after SIGKILL; it hangs in the kernel`,
+          );
         }
       }
       now = this.#end(record, life, null) ?? record;
@@ -184,7 +192,10 @@ export class Lives {
     );
     if (gone) return;
     const pids = left.map(({ pid }) => pid).join(', ');
-    throw transient('would-not-die', `leftovers of the agent are still there ${KILL_WAIT_MS / 1000} s after SIGKILL: pid ${pids}`);
+    throw transient(
+      'would-not-die',
+      `leftovers of the agent are still there ${KILL_WAIT_MS / 1000} s after SIGKILL: pid ${pids}`,
+    );
   }
 
   /** Listens, once, for the end of a life that is an own child. */
@@ -197,7 +208,6 @@ export class Lives {
       quietly(() => signalGroup(life.pid, 'SIGKILL'));
       quietly(() => this.#end(name, life, raw));
     });
-    return true;
   }
 
   /** Records the end of a life, once, and tells it; a later but better informed word about the exit is taken. */
@@ -209,7 +219,10 @@ export class Lives {
     const vague = before.state === 'ended' && before.exit.code === null && before.exit.signal === null;
     if (before.state === 'ended' && !(vague && raw)) return record;
     const exit = { ...unknownExit(lastOutput(record.log)), ...raw };
-    const ended: ProcessRecord = { ...record, life: { state: 'ended', n: life.n, incarnation: incarnationOf(life), exit } };
+    const ended: ProcessRecord = {
+      ...record,
+      life: { state: 'ended', n: life.n, incarnation: incarnationOf(life), exit },
+    };
     try {
       records.put(ended);
     } finally {
@@ -228,7 +241,10 @@ export class Lives {
     const { table } = this.#options;
     const members = marked.filter(({ pgid }) => pgid === life.pid);
     if (life.boot === table.boot && members.length > 0) {
-      const fresh = await table.look(members.map(({ pid }) => pid), signal);
+      const fresh = await table.look(
+        members.map(({ pid }) => pid),
+        signal,
+      );
       if (members.some(({ pid, start }) => table.sameStart(fresh.get(pid)?.start ?? '', start))) {
         signalGroup(life.pid, 'SIGKILL');
       }
@@ -247,7 +263,13 @@ export class Lives {
     const { deployment, table, records } = this.#options;
     const { fleet, instance, uid, generation, infra } = agent.mark;
     const name = { fleet, instance, uid };
-    const life: RunningLife = { state: 'running', n: agent.mark.life, pid: agent.pid, start: agent.start, boot: table.boot };
+    const life: RunningLife = {
+      state: 'running',
+      n: agent.mark.life,
+      pid: agent.pid,
+      start: agent.start,
+      boot: table.boot,
+    };
     const ports = record?.ports ?? [];
     const log = records.files(name).log;
     return { record: { v: 1, deployment, ...name, generation, infra, ports, log, life }, life };

@@ -2,6 +2,8 @@
  * One verb at a time per instance. The runtime sees to it as well (invariant 1), but an operation that was given up may
  * still be at work when the next one comes (L27, L29).
  */
+import { unlessAborted } from './wait.ts';
+
 export interface Locks {
   /** Runs `work` when all earlier work on `key` is over; rejects without running it when the signal aborts before. */
   hold<T>(key: string, signal: AbortSignal, work: () => Promise<T>): Promise<T>;
@@ -32,15 +34,4 @@ export function createLocks(): Locks {
       }
     },
   };
-}
-
-function unlessAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const aborted = (): void => reject(signal.reason);
-    signal.addEventListener('abort', aborted, { once: true });
-    void promise.then(() => {
-      signal.removeEventListener('abort', aborted);
-      resolve();
-    });
-  });
 }

@@ -5,7 +5,17 @@
  * Promises: a start moves the log of the life before aside; a log grown beyond `LOG_MAX_BYTES` is cut to its newest part
  * (lines written in that very moment may be lost); reading holds one chunk in memory, whatever the size.
  */
-import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, renameSync, statSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readSync,
+  renameSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { EXIT_OUTPUT_BYTES } from '../../core/limits.ts';
 import { errnoOf, hostWork } from './failure.ts';
@@ -145,7 +155,7 @@ async function tailStart(file: FileHandle, lines: number): Promise<number> {
   const floor = Math.max(0, size - TAIL_MAX_BYTES);
   const chunk = Buffer.allocUnsafe(LOG_CHUNK_BYTES);
   let found = 0;
-  for (let end = size; end > floor; ) {
+  for (let end = size; end > floor;) {
     const from = Math.max(floor, end - chunk.length);
     const { bytesRead } = await file.read(chunk, 0, end - from, from);
     for (let i = bytesRead - 1; i >= 0; i -= 1) {

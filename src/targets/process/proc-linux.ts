@@ -8,20 +8,23 @@
  */
 import { closeSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { ownChild } from './children.ts';
 import { errnoOf, hostFault, messageOf } from './failure.ts';
 import { ENVIRON_PARALLEL, ENVIRON_READ_MS, FOREIGN_TRUST_MS, YOUNG_MS } from './limits.ts';
 import { markFromEnv, type Mark } from './mark.ts';
 import type { MarkedProcess, ProcessEntry, ProcessTable } from './table.ts';
-import { settlesWithin } from './wait.ts';
+import { settlesWithin, unlessAborted } from './wait.ts';
 
 /** `sysconf(_SC_CLK_TCK)`: what user space sees is 100 on every Linux of today. */
 const TICKS_PER_SECOND = 100;
 const STAT_BYTES = 4096;
+/** A scan serves many; none of them may end it. Its reads have deadlines. */
+const NEVER = new AbortController().signal;
 /** Errors that say: no such process (any more), or none that could be ours. */
 const NOT_OURS = ['ENOENT', 'ESRCH', 'EACCES', 'EPERM'];
 
 interface Known {
-  readonly start: string;
+  readonly entry: ProcessEntry;
   /** null: not ours. */
   readonly mark: Mark | null;
 }
@@ -37,6 +40,9 @@ export function openProcTable(): ProcessTable {
   /** Bounded by the host's process table: rebuilt from what is there at each scan. */
   let known = new Map<number, Known>();
   let trustedUntil = 0;
+  /** One scan at a time, and one to come, however many ask: hundreds of verbs at once share a few scans. */
+  let running: Promise<readonly MarkedProcess[]> = Promise.resolve([]);
+  let queued: Promise<readonly MarkedProcess[]> | null = null;
 
   function living(pid: number): ProcessEntry | null {
     const stat = readStat(pid, buffer);
@@ -61,42 +67,55 @@ export function openProcTable(): ProcessTable {
 
     async marked(deployment, signal, uid) {
       signal.throwIfAborted();
-      const recheck = performance.now() >= trustedUntil;
-      const pids = readdirSync('/proc').filter((name) => name.charCodeAt(0) <= 0x39).map(Number);
-      const next = new Map<number, Known>();
-      const ours: MarkedProcess[] = [];
-      const strangers: ProcessEntry[] = [];
-      for (const pid of pids) {
-        const before = known.get(pid);
-        const wanted = before?.mark != null && (uid === undefined || before.mark.uid === uid);
-        if (before && !wanted && !recheck) {
-          next.set(pid, before);
-          continue;
-        }
-        const entry = living(pid);
-        if (entry === null) continue;
-        if (before?.mark && before.start === entry.start) {
-          next.set(pid, before);
-          if (wanted && before.mark.deployment === deployment) ours.push({ ...entry, mark: before.mark });
-        } else {
-          strangers.push(entry);
-        }
-      }
-      const youngTicks = (readUptimeMs() - YOUNG_MS) * (TICKS_PER_SECOND / 1000);
-      for (let at = 0; at < strangers.length; at += ENVIRON_PARALLEL) {
-        const batch = strangers.slice(at, at + ENVIRON_PARALLEL);
-        const marks = await Promise.all(batch.map((entry) => readMark(entry.pid, deployment, signal)));
-        for (const [i, entry] of batch.entries()) {
-          const mark = marks[i] ?? null;
-          if (mark !== null || Number(entry.start) < youngTicks) next.set(entry.pid, { start: entry.start, mark });
-          if (mark !== null && (uid === undefined || mark.uid === uid)) ours.push({ ...entry, mark });
-        }
-      }
-      known = next;
-      if (recheck) trustedUntil = performance.now() + FOREIGN_TRUST_MS;
-      return ours;
+      // A scan that began before the question may have missed the answer; one that is still to begin serves all who wait.
+      queued ??= running
+        .catch(() => undefined) // Whoever asked for that one was told.
+        .then(() => {
+          queued = null;
+          return (running = scan(deployment));
+        });
+      const ours = await unlessAborted(queued, signal);
+      return uid === undefined ? ours : ours.filter(({ mark }) => mark.uid === uid);
     },
   };
+
+  async function scan(deployment: string): Promise<readonly MarkedProcess[]> {
+    const recheck = performance.now() >= trustedUntil;
+    const next = new Map<number, Known>();
+    const ours: MarkedProcess[] = [];
+    const strangers: ProcessEntry[] = [];
+    for (const name of readdirSync('/proc')) {
+      const pid = Number(name);
+      if (!Number.isInteger(pid)) continue;
+      const before = known.get(pid);
+      if (before && before.mark === null && !recheck) {
+        next.set(pid, before);
+        continue;
+      }
+      // An own child keeps its pid, and with it its start time, until its end was told: nothing to be read.
+      const entry = before?.mark && ownChild(pid) ? before.entry : living(pid);
+      if (entry === null) continue;
+      if (before?.mark && before.entry.start === entry.start) {
+        next.set(pid, before);
+        ours.push({ ...entry, mark: before.mark });
+      } else {
+        strangers.push(entry);
+      }
+    }
+    const youngTicks = (readUptimeMs() - YOUNG_MS) * (TICKS_PER_SECOND / 1000);
+    for (let at = 0; at < strangers.length; at += ENVIRON_PARALLEL) {
+      const batch = strangers.slice(at, at + ENVIRON_PARALLEL);
+      const marks = await Promise.all(batch.map((entry) => readMark(entry.pid, deployment)));
+      for (const [i, entry] of batch.entries()) {
+        const mark = marks[i] ?? null;
+        if (mark !== null || Number(entry.start) < youngTicks) next.set(entry.pid, { entry, mark });
+        if (mark !== null) ours.push({ ...entry, mark });
+      }
+    }
+    known = next;
+    if (recheck) trustedUntil = performance.now() + FOREIGN_TRUST_MS;
+    return ours;
+  }
 }
 
 function readStat(pid: number, buffer: Buffer): Stat | null {
@@ -129,12 +148,12 @@ function readUptimeMs(): number {
 }
 
 /** The mark of this deployment in a process' environment; null when it carries none. */
-async function readMark(pid: number, deployment: string, signal: AbortSignal): Promise<Mark | null> {
+async function readMark(pid: number, deployment: string): Promise<Mark | null> {
   const reading = readFile(`/proc/${pid}/environ`, 'utf8').catch((error: unknown) => {
     if (NOT_OURS.includes(errnoOf(error))) return '';
     throw hostFault('process-table', `could not read /proc/${pid}/environ: ${messageOf(error)}`, error);
   });
-  if (!(await settlesWithin(reading, ENVIRON_READ_MS, signal))) {
+  if (!(await settlesWithin(reading, ENVIRON_READ_MS, NEVER))) {
     throw hostFault(
       'process-table',
       `process ${pid} did not let its environment be read within ${ENVIRON_READ_MS} ms, so it is unknown whether it is ours`,

@@ -19,7 +19,13 @@ import { errnoOf, hostFault, hostWork } from './failure.ts';
 export type Life =
   /** Written before the spawn: a process with this mark, if there is one, is the life (L86). */
   | { readonly state: 'spawning'; readonly n: number }
-  | { readonly state: 'running'; readonly n: number; readonly pid: number; readonly start: string; readonly boot: string }
+  | {
+      readonly state: 'running';
+      readonly n: number;
+      readonly pid: number;
+      readonly start: string;
+      readonly boot: string;
+    }
   | { readonly state: 'ended'; readonly n: number; readonly incarnation: string | null; readonly exit: Exit };
 
 export interface RecordName {

@@ -131,7 +131,8 @@ function stopTimeout(raw: Json | undefined, problems: Problem[]): number {
   const ms = typeof raw === 'string' ? parseDuration(raw) : null;
   if (ms !== null && ms <= STOP_TIMEOUT_MAX_MS) return ms;
   const most = formatDuration(STOP_TIMEOUT_MAX_MS);
-  const message = ms === null ? `must be a duration with its unit, like 30s; at most ${most}` : `must be at most ${most}`;
+  const message =
+    ms === null ? `must be a duration with its unit, like 30s; at most ${most}` : `must be at most ${most}`;
   problems.push({ path: 'stopTimeout', message });
   return STOP_TIMEOUT_DEFAULT_MS;
 }

@@ -8,7 +8,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { accessSync, constants, statSync, type Stats } from 'node:fs';
 import { delimiter, isAbsolute, resolve } from 'node:path';
-import { TargetError, type Subject } from '../../ports/target.ts';
+import type { Subject, TargetError } from '../../ports/target.ts';
 import { registerChild, type OwnChild } from './children.ts';
 import { errnoOf, hostFault, messageOf, terminal, transient } from './failure.ts';
 import { markToEnv, type Mark } from './mark.ts';
@@ -97,9 +97,17 @@ function spawnFailure(run: ProcessRun, env: Environment, error: unknown): Target
   if (problem) return problem;
   switch (code) {
     case 'ENOENT':
-      return terminal('interpreter-missing', `cannot start "${name}": the interpreter that it names does not exist`, error);
+      return terminal(
+        'interpreter-missing',
+        `cannot start "${name}": the interpreter that it names does not exist`,
+        error,
+      );
     case 'E2BIG':
-      return terminal('arguments-too-long', `cannot start "${name}": run.command and run.env together are too long`, error);
+      return terminal(
+        'arguments-too-long',
+        `cannot start "${name}": run.command and run.env together are too long`,
+        error,
+      );
     case 'EACCES':
     case 'EPERM':
       return terminal('command-not-executable', `cannot start "${name}": this user may not execute it`, error);

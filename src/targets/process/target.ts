@@ -10,7 +10,15 @@
  */
 import { rmSync } from 'node:fs';
 import type { JsonObject, Look } from '../../core/model.ts';
-import type { Listing, LogsAbility, Subject, Target, TargetNotice, TargetTraits, WatchAbility } from '../../ports/target.ts';
+import type {
+  Listing,
+  LogsAbility,
+  Subject,
+  Target,
+  TargetNotice,
+  TargetTraits,
+  WatchAbility,
+} from '../../ports/target.ts';
 import { ownChild } from './children.ts';
 import { conflict, errnoOf, hostFault, hostWork } from './failure.ts';
 import { hostIdentity } from './identity.ts';
@@ -133,7 +141,7 @@ class ProcessTarget implements Target {
       const record = declared(subject, found?.record ?? this.#blank(subject));
       signal.throwIfAborted();
       this.#records.put(record);
-      return how.unstarted ? lookOf(record) : this.#begin(record, subject, signal);
+      return how.unstarted ? lookOf(record) : this.#begin(record, subject, found?.clear ?? false, signal);
     });
   }
 
@@ -141,7 +149,7 @@ class ProcessTarget implements Target {
     return this.#locks.hold(subject.uid, signal, async () => {
       const found = await this.#existing(subject, 'start', signal);
       if (found.record.life?.state === 'running') return this.#look(found);
-      return this.#begin(found.record, subject, signal);
+      return this.#begin(found.record, subject, found.clear, signal);
     });
   }
 
@@ -161,7 +169,7 @@ class ProcessTarget implements Target {
       const ended = await this.#lives.end(found.record, runOf(subject.spec), signal);
       const record = declared(subject, ended);
       this.#records.put(record);
-      return how.unstarted ? lookOf(record) : this.#begin(record, subject, signal);
+      return how.unstarted ? lookOf(record) : this.#begin(record, subject, true, signal);
     });
   }
 
@@ -174,7 +182,8 @@ class ProcessTarget implements Target {
       this.#adopted.delete(subject.uid);
       if (how.data === 'delete') this.#removeLogs(subject);
       const left = await this.#find(subject, signal);
-      if (left) throw conflict('still-there', `process ${subject.uid} came back while it was destroyed`, this.#look(left));
+      if (left)
+        throw conflict('still-there', `process ${subject.uid} came back while it was destroyed`, this.#look(left));
       return MISSING;
     });
   }
@@ -223,11 +232,12 @@ class ProcessTarget implements Target {
     locked = false,
   ): Promise<Settled | null> {
     if (!locked && this.#locks.held(name.uid) && record?.life?.state !== 'running') {
-      return record ? { record, doubles: [] } : null;
+      return record ? { record, doubles: [], clear: false } : null;
     }
     const settled = await this.#lives.settle(record, marked, seen, signal);
     const life = settled?.record.life;
-    if (life?.state === 'running' && !ownChild(life.pid)) this.#adopted.set(name.uid, { name: nameOf(name), pid: life.pid });
+    if (life?.state === 'running' && !ownChild(life.pid))
+      this.#adopted.set(name.uid, { name: nameOf(name), pid: life.pid });
     else this.#adopted.delete(name.uid);
     return settled;
   }
@@ -239,8 +249,9 @@ class ProcessTarget implements Target {
     throw conflict('missing', `cannot ${verb} ${which}: its record is gone from target "${this.#name}"`, MISSING);
   }
 
-  async #begin(record: ProcessRecord, subject: Subject, signal: AbortSignal): Promise<Look> {
-    await this.#lives.endMarked(subject.uid, signal);
+  /** `clear`: it was just seen that nothing carries the mark of this uid. */
+  async #begin(record: ProcessRecord, subject: Subject, clear: boolean, signal: AbortSignal): Promise<Look> {
+    if (!clear) await this.#lives.endMarked(subject.uid, signal);
     return lookOf(await this.#lives.begin(record, subject, runOf(subject.spec), signal));
   }
 
@@ -276,7 +287,10 @@ class ProcessTarget implements Target {
         if (errnoOf(error) !== 'ESRCH') continue;
         this.#adopted.delete(uid);
         this.#find(name, this.#closing.signal).catch((problem: unknown) => {
-          this.#tell({ kind: 'look-again', reason: `process ${pid} is gone, and looking closer failed: ${String(problem)}` });
+          this.#tell({
+            kind: 'look-again',
+            reason: `process ${pid} is gone, and looking closer failed: ${String(problem)}`,
+          });
         });
       }
     }
@@ -313,6 +327,9 @@ function nameOf({ fleet, instance, uid }: RecordName): RecordName {
 export function refuseSettings(settings: JsonObject, name: string): void {
   const unknown = Object.keys(settings).filter((key) => key !== 'type');
   if (unknown.length > 0) {
-    throw hostFault('unknown-setting', `target "${name}": a process target has no settings, but was given ${unknown.join(', ')}`);
+    throw hostFault(
+      'unknown-setting',
+      `target "${name}": a process target has no settings, but was given ${unknown.join(', ')}`,
+    );
   }
 }

@@ -49,3 +49,13 @@ export async function becomesTrue(
     await pause(Math.min(everyMs, leftMs), signal);
   }
 }
+
+/** What `promise` comes to, or the signal's reason if it aborts before. The work itself goes on. */
+export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const aborted = (): void => reject(signal.reason);
+    if (signal.aborted) aborted();
+    signal.addEventListener('abort', aborted, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted));
+  });
+}

@@ -2,7 +2,7 @@
 import { createServer } from 'node:http';
 
 const port = Number(process.env.PORT ?? 7731);
-const notes: string[] = [];
+const notes = [];
 
 const server = createServer((request, response) => {
   if (request.url === '/readyz') {
@@ -12,7 +12,7 @@ const server = createServer((request, response) => {
   if (request.method === 'POST') {
     request.setEncoding('utf8');
     let body = '';
-    request.on('data', (part: string) => (body = (body + part).slice(0, 10_000)));
+    request.on('data', (part) => (body = (body + part).slice(0, 10_000)));
     request.on('end', () => {
       notes.push(body);
       response.end(`noted, as number ${notes.length}\n`);

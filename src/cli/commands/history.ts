@@ -1,0 +1,63 @@
+/** `history`: what happened to one instance, one line for each turn of events, with who asked for it. */
+import { declare, type Session } from '../command.ts';
+import { EXIT_OK } from '../failure.ts';
+import { EVENTS_READ } from '../limits.ts';
+import { timeOf } from '../options.ts';
+import { readEvents } from '../read-events.ts';
+import { clock } from '../render/ages.ts';
+import { byInWords, concerns, eventInWords } from '../render/events.ts';
+import type { EventView } from '../../runtime/api.ts';
+
+const DEFAULT_SINCE = '24h';
+
+/** What a reader calls each turn. */
+const WORDS: { readonly [type: string]: string } = {
+  'spec.applied': 'declared',
+  'spec.deleted': 'asked',
+  'command.issued': 'asked',
+  'resource.observed': 'seen',
+  'operation.ended': 'ended',
+  'agent.reported': 'agent',
+  'flap.observed': 'flap',
+  'tick.decided': 'decided',
+  'probe.answered': 'probe',
+  'event.quarantined': 'quarantined',
+};
+
+export function registerHistory(session: Session): void {
+  declare<{ since: string }>(session, session.program, {
+    usage: 'history <name>',
+    description: 'Tells what happened to an instance, one line for each turn of events, with who asked.',
+    group: 'Look:',
+    examples: ['holdfast history scribe', 'holdfast history scribe --since 1h'],
+    options: (command) => command.option('--since <time>', 'from when on: a time, or an age such as 1h', DEFAULT_SINCE),
+    run: async (context, args, { since }) => {
+      const [name = ''] = args;
+      const fleet = await context.fleet();
+      const client = context.client();
+      // A name that is not there is said, instead of shown as one to which nothing happened.
+      await client.instance(fleet, name);
+      const now = context.io.now();
+      const all: EventView[] = [];
+      const bound = (): Promise<void> =>
+        context.note(`Only the first ${EVENTS_READ} events since then were read; say a later --since.`);
+      for await (const page of readEvents(
+        client,
+        fleet,
+        { start: { from: timeOf(since, now) }, instance: null },
+        bound,
+      )) {
+        const chosen = page.filter((event) => concerns(event, name));
+        if (context.json) all.push(...chosen);
+        else if (chosen.length > 0) await context.print(chosen.map((event) => lineOf(event, name, now)));
+      }
+      if (context.json) await context.printJson({ items: all, next: null });
+      return EXIT_OK;
+    },
+  });
+}
+
+function lineOf(event: EventView, name: string, now: number): string {
+  const word = WORDS[event.type] ?? event.type;
+  return `${clock(event.at, now)}  ${word.padEnd(8)}  ${eventInWords(event, name)}${byInWords(event.by)}`;
+}

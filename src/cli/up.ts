@@ -1,0 +1,132 @@
+/**
+ * `holdfast up`: one process that keeps every declared fleet as declared. Everything that can go wrong at the start is one
+ * clear sentence and exit code 2, never a stack trace.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { pino } from 'pino';
+import { parseListen, type Listen } from '../core/server-file.ts';
+import { createApp, listen, type Listening } from '../http/server.ts';
+import { StoreError } from '../ports/store.ts';
+import { compose, StartError, type Composed } from '../runtime/compose.ts';
+import { dropEndpoint, openDataFolder, writeEndpoint, type DataFolder } from '../runtime/data-folder.ts';
+import type { Log } from '../runtime/log.ts';
+import { VERSION } from '../runtime/version.ts';
+import type { UpOptions } from './commands/up.ts';
+import { showQuickstart } from './quickstart.ts';
+
+const EXIT_OK = 0;
+const EXIT_ERROR = 2;
+/** A second signal, or this long, ends the process without further ado. */
+const SHUTDOWN_MS = 30_000;
+
+export async function runUp(options: UpOptions): Promise<number> {
+  let folder: DataFolder | null = null;
+  let composed: Composed | null = null;
+  try {
+    folder = openDataFolder(options.data, process.cwd());
+    const log = openLog(folder, options);
+    composed = await compose(folder, { storeUrl: options.store, log });
+    const server = await open(composed, options, log);
+    // First the door, then the work: an address in use must not leave a fleet taken over for nothing.
+    await composed.start();
+    writeEndpoint(folder, server.url);
+    greet(folder, server.url, options);
+    const ended = untilSignal(log);
+    if (options.quickstart) await quickstart(composed);
+    log.info({ signal: await ended, agents: options.stopAgents }, 'asked to end');
+    setTimeout(() => process.exit(EXIT_ERROR), options.stopAgents ? 2 * SHUTDOWN_MS : SHUTDOWN_MS).unref();
+    await server.close();
+    await composed.stop({ agents: options.stopAgents });
+    dropEndpoint(folder);
+    process.stdout.write(
+      options.stopAgents
+        ? 'Holdfast has ended, and its agents with it.\n'
+        : 'Holdfast has ended. Its agents run on; the next start finds them.\n',
+    );
+    return EXIT_OK;
+  } catch (error) {
+    process.stderr.write(`${sentence(error)}\n`);
+    await composed?.stop({ agents: false }).catch(() => undefined);
+    return EXIT_ERROR;
+  }
+}
+
+async function open(composed: Composed, options: UpOptions, log: Log): Promise<Listening> {
+  const address = addressOf(options, composed);
+  const { allowedHosts } = composed.serverFile;
+  return listen(createApp(composed.control, { log, allowedHosts }), address);
+}
+
+function addressOf(options: UpOptions, composed: Composed): Listen {
+  if (options.listen === null) return composed.serverFile.listen;
+  const parsed = parseListen(options.listen);
+  if (parsed === null)
+    throw new StartError(`"${options.listen}" is no address to listen on; write 127.0.0.1:7717, or just a port`);
+  return parsed;
+}
+
+/** Machine-readable, into the data folder; what people need to know is on the screen. */
+function openLog(folder: DataFolder, options: UpOptions): Log {
+  const destination = pino.destination({
+    dest: options.logFile ?? join(folder.path, 'holdfast.log'),
+    sync: false,
+    mkdir: true,
+  });
+  return pino({ level: options.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
+}
+
+function greet(folder: DataFolder, url: string, options: UpOptions): void {
+  const lines = [
+    `Holdfast ${VERSION} is up at ${url}`,
+    `  data   ${folder.path}${folder.created ? ' (new)' : ''}`,
+    `  token  ${join(folder.path, 'admin.token')}`,
+    `  log    ${options.logFile ?? join(folder.path, 'holdfast.log')}`,
+    '',
+  ];
+  process.stdout.write(lines.join('\n'));
+}
+
+/** Declares the example fleet where there is none, and shows how it comes up. */
+async function quickstart(composed: Composed): Promise<void> {
+  const file = ['../../examples/quickstart/holdfast.yaml', '../../../examples/quickstart/holdfast.yaml']
+    .map((path) => fileURLToPath(new URL(path, import.meta.url)))
+    .find((path) => readable(path));
+  if (file === undefined)
+    throw new StartError(
+      'the quickstart is part of a checkout of Holdfast; this is an installed package. Apply a manifest of your own: holdfast apply -f FILE',
+    );
+  await showQuickstart(composed, file, (line) => process.stdout.write(`${line}\n`));
+}
+
+function readable(path: string): boolean {
+  try {
+    readFileSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function untilSignal(log: Log): Promise<string> {
+  return new Promise((resolve) => {
+    let asked = false;
+    const onSignal = (signal: NodeJS.Signals): void => {
+      if (asked) {
+        process.stderr.write('Asked twice: ending at once. Agents run on.\n');
+        process.exit(EXIT_ERROR);
+      }
+      asked = true;
+      resolve(signal);
+    };
+    process.on('SIGINT', onSignal);
+    process.on('SIGTERM', onSignal);
+    process.on('SIGHUP', () => log.info({}, 'a hangup is ignored; end Holdfast with SIGTERM'));
+  });
+}
+
+function sentence(error: unknown): string {
+  if (error instanceof StartError || error instanceof StoreError) return error.message;
+  return error instanceof Error && error.message !== '' ? error.message : String(error);
+}

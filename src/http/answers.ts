@@ -1,0 +1,302 @@
+/**
+ * What the API answers, as schemas (DESIGN, appendix of shapes): fields may be added, never renamed. They make the OpenAPI
+ * document; tests hold real answers against them, and `says` refuses to compile when the runtime's type no longer fits.
+ */
+import { z } from '@hono/zod-openapi';
+import type {
+  ApplyResult,
+  BulkResult,
+  CommandResult,
+  DryRun,
+  EventView,
+  FleetView,
+  InstanceView,
+  Orphan,
+  Readiness,
+  TokenView,
+  WaitResult,
+  Why,
+} from '../runtime/api.ts';
+import { phase } from './fields.ts';
+
+type Mutable<T> = T extends readonly (infer U)[]
+  ? Mutable<U>[]
+  : T extends object
+    ? { -readonly [K in keyof T]: Mutable<T[K]> }
+    : T;
+
+/** The schema as it is, provided that every `T` passes it. */
+function says<T>() {
+  return <S extends z.ZodType>(
+    schema: S,
+    ..._fits: Mutable<T> extends z.input<S> ? [] : ['the runtime answers something else']
+  ): S => schema;
+}
+
+const time = z.iso.datetime();
+const json = z.unknown();
+const maybe = z.string().nullable();
+
+export const problem = z
+  .looseObject({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    errors: z.array(z.object({ path: z.string(), line: z.int().nullable(), message: z.string() })),
+    rule: z.string().optional().openapi({ description: 'What forbids it' }),
+  })
+  .openapi('Problem');
+
+const rule = z.object({ rule: z.string(), text: z.string() });
+const lastError = z
+  .object({ code: z.string(), message: z.string(), at: time, operation: maybe, attempt: z.int().nullable() })
+  .nullable();
+const hold = z.object({ reason: z.string(), text: z.string(), until: time.nullable() }).nullable();
+
+const listedFields = {
+  fleet: z.string(),
+  name: z.string(),
+  uid: z.string(),
+  generation: z.int(),
+  target: z.string(),
+  targetType: z.string(),
+  lifecycle: z.enum(['hot', 'lazy']),
+  labels: z.record(z.string(), z.string()),
+  desired: z.enum(['running', 'stopped', 'deleted']),
+  phase,
+  since: time,
+  reason: rule,
+  conditions: z.array(
+    z.object({
+      type: z.string(),
+      status: z.enum(['true', 'false', 'unknown']),
+      reason: z.string(),
+      message: z.string(),
+      since: time.nullable(),
+    }),
+  ),
+  resource: z
+    .looseObject({ ref: maybe, state: z.enum(['running', 'stopped', 'changing', 'missing']), since: time })
+    .nullable()
+    .openapi({ description: "With the target's own keys: pid, containerId, …" }),
+  endpoints: z.record(z.string(), z.string()),
+  operation: z
+    .object({ id: z.string(), kind: z.string(), attempt: z.int(), startedAt: time, deadlineAt: time })
+    .nullable(),
+  lastError,
+  hold,
+  nextLookAt: time.nullable(),
+  hashes: z.object({
+    infra: z.object({ declared: z.string(), applied: maybe }),
+    config: z.object({ declared: maybe, applied: maybe, observed: maybe, persisted: maybe }),
+  }),
+  heartbeat: z
+    .object({
+      lastAt: time,
+      status: maybe,
+      activeTasks: z.int().nullable(),
+      errorRate: z.number().nullable(),
+      version: maybe,
+    })
+    .nullable(),
+  plugins: z.array(z.object({ source: z.string(), ref: maybe, sha: maybe, state: z.string(), error: maybe })),
+  restarts: z.object({ crashes: z.int(), planned: z.int() }),
+};
+export const listedInstance = says<InstanceView>()(z.object(listedFields).openapi('ListedInstance'));
+export const instance = says<InstanceView & { spec: object }>()(
+  z.object({ ...listedFields, spec: z.looseObject({}) }).openapi('Instance'),
+);
+
+const target = z.object({
+  name: z.string(),
+  identity: maybe,
+  state: z.enum(['seen', 'unsynced', 'stale', 'refused']),
+  message: maybe,
+  breaker: z.object({ openedAt: time, message: z.string() }).nullable(),
+  blastRadius: z.object({ at: time, lost: z.int() }).nullable(),
+  existing: z.int(),
+  inFlight: z.object({ run: z.int(), stop: z.int() }),
+  maxInFlight: z.int(),
+});
+const operatorHold = z.object({
+  id: z.string(),
+  reason: z.string(),
+  by: maybe,
+  at: time,
+  until: time.nullable(),
+  target: maybe,
+  instances: z.array(z.string()).nullable(),
+});
+const rollout = z.object({
+  revision: z.string(),
+  at: time,
+  state: z.enum(['under-way', 'failed']),
+  proved: z.int(),
+  failures: z.int(),
+  active: z.int(),
+});
+export const fleet = says<FleetView>()(
+  z
+    .object({
+      fleet: z.string(),
+      revision: maybe,
+      head: z.int(),
+      pending: z.int(),
+      instances: z.int(),
+      phases: z.partialRecord(phase, z.int()),
+      holds: z.array(operatorHold),
+      targets: z.array(target),
+      rollout: rollout.nullable(),
+      lastTickAt: time.nullable(),
+      owner: z.object({ id: z.string(), epoch: z.int() }).nullable(),
+    })
+    .openapi('Fleet'),
+);
+
+export const applied = says<ApplyResult>()(
+  z
+    .object({
+      dryRun: z.boolean(),
+      revision: z.string(),
+      seq: z.int(),
+      results: z.array(
+        z.object({
+          name: z.string(),
+          result: z.enum(['created', 'updated', 'unchanged', 'pruned', 'undeclared']),
+          effect: z.enum(['none', 'config', 'restart', 'recreate', 'delete']),
+          because: z.array(z.string()),
+          diff: z.array(z.object({ path: z.string(), from: json, to: json })),
+          note: maybe,
+        }),
+      ),
+      problems: z
+        .array(z.object({ instance: maybe, message: z.string() }))
+        .openapi({ description: 'In a dry run: what would refuse it' }),
+    })
+    .openapi('Applied'),
+);
+
+const commandFields = { seq: z.int(), instance: z.string(), phase };
+export const accepted = says<CommandResult>()(z.object(commandFields).openapi('Accepted'));
+
+/** A wait that ran out is answered as accepted, with `outcome: timeout`. */
+export const settled = says<
+  CommandResult & Omit<WaitResult, 'outcome'> & { outcome: 'succeeded' | 'failed' | 'held' }
+>()(
+  z
+    .object({
+      ...commandFields,
+      outcome: z.enum(['succeeded', 'failed', 'held']),
+      phase: phase.nullable().openapi({ description: 'null: the instance is gone' }),
+      lastError,
+      hold,
+    })
+    .openapi('Settled'),
+);
+
+export const bulk = says<BulkResult>()(
+  z
+    .object({
+      dryRun: z.boolean(),
+      results: z.array(
+        z.object({ instance: z.string(), accepted: z.boolean(), seq: z.int().nullable(), because: maybe }),
+      ),
+    })
+    .openapi('BulkResult'),
+);
+
+export const event = says<EventView>()(
+  z
+    .object({
+      seq: z.int(),
+      at: time,
+      type: z.string(),
+      instance: z.string().optional(),
+      uid: z.string().optional(),
+      data: json,
+      by: z.object({ token: z.string(), via: z.string(), reason: z.string().optional() }).optional(),
+    })
+    .openapi('Event'),
+);
+
+export const why = says<Why>()(
+  z
+    .object({
+      instance: z.string(),
+      phase,
+      rule: z.string(),
+      text: z.string(),
+      facts: z.array(z.object({ seq: z.int(), type: z.string(), ageMs: z.number(), text: z.string() })),
+      rejected: z.array(z.object({ rule: z.string(), because: z.string() })),
+      hold,
+      wouldChange: z.array(z.string()),
+      nextLookAt: time.nullable(),
+    })
+    .openapi('Why'),
+);
+
+export const dryRun = says<DryRun>()(
+  z
+    .object({
+      now: time,
+      head: z.int(),
+      pendingFacts: z.int(),
+      actions: z.array(z.object({ instance: z.string(), type: z.string(), reason: rule, facts: z.array(z.int()) })),
+      transitions: z.array(z.object({ instance: z.string(), from: phase, to: phase, rule: z.string() })),
+      holds: z.array(z.object({ instance: z.string(), reason: maybe, text: maybe, until: time.nullable() })),
+    })
+    .openapi('DryRun'),
+);
+
+export const replayed = z
+  .object({
+    from: z.string(),
+    to: z.string(),
+    snapshotSeq: z.int(),
+    events: z.int(),
+    ticks: z.int(),
+    actions: z.array(json),
+    recorded: z.array(json),
+    differences: z.array(json),
+    phases: z.partialRecord(phase, z.int()),
+  })
+  .openapi('Replay');
+
+export const orphan = says<Orphan>()(
+  z
+    .object({
+      target: z.string(),
+      fleet: z.string(),
+      instance: z.string(),
+      uid: z.string(),
+      ref: maybe,
+      state: z.string(),
+    })
+    .openapi('Orphan'),
+);
+
+const tokenFields = {
+  name: z.string(),
+  scope: z.enum(['read', 'operate', 'admin']),
+  fleets: z.array(z.string()).nullable().openapi({ description: 'null: every fleet' }),
+  createdAt: time,
+  expiresAt: time.nullable(),
+};
+export const token = says<TokenView>()(z.object(tokenFields).openapi('Token'));
+export const newToken = says<TokenView & { token: string }>()(
+  z
+    .object({ ...tokenFields, token: z.string().openapi({ description: 'Shown here and never again' }) })
+    .openapi('NewToken'),
+);
+
+export const readiness = says<Readiness>()(
+  z.object({ ready: z.boolean(), because: z.array(z.string()) }).openapi('Readiness'),
+);
+
+export function listOf(item: z.ZodType) {
+  return z.object({
+    items: z.array(item),
+    next: z.string().nullable().openapi({ description: 'The cursor of the next page' }),
+  });
+}

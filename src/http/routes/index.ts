@@ -1,0 +1,24 @@
+/** All routes, in the order of the document. */
+import type { Control } from '../../runtime/api.ts';
+import type { Route } from '../route.ts';
+import { commandRoutes } from './commands.ts';
+import { debugRoutes } from './debug.ts';
+import { eventRoutes } from './events.ts';
+import { fleetRoutes } from './fleets.ts';
+import { healthRoutes } from './health.ts';
+import { instanceRoutes } from './instances.ts';
+import { orphanRoutes } from './orphans.ts';
+import { tokenRoutes } from './tokens.ts';
+
+export function allRoutes(control: Control, document: () => object): readonly Route[] {
+  return [
+    ...healthRoutes(control, document),
+    ...fleetRoutes(control),
+    ...instanceRoutes(control),
+    ...commandRoutes(control),
+    ...eventRoutes(control),
+    ...debugRoutes(control),
+    ...orphanRoutes(control),
+    ...tokenRoutes(control),
+  ];
+}

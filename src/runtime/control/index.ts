@@ -1,0 +1,61 @@
+/** The runtime's answers to its faces: one line per verb, each with a file of its own behind it. */
+import type { Control } from '../api.ts';
+import { Refusal } from '../api.ts';
+import type { World } from '../world.ts';
+import { apply } from './apply.ts';
+import { bulk, command, hold, override, release, remove } from './commands.ts';
+import { dryRun, replayed } from './debug.ts';
+import { fleetOf, instanceOf, upToDate } from './fleets.ts';
+import { orphans, pruneOrphans } from './orphans.ts';
+import { instances, manifest, viewOf, viewOfFleet, why } from './reads.ts';
+import { ready } from './ready.ts';
+import { settled } from './settle.ts';
+import { events, logs, watch } from './stream.ts';
+import { createToken, dropToken, identify, tokens } from './tokens.ts';
+
+export function createControl(world: World): Control {
+  return {
+    deployment: world.store.deployment,
+    version: world.version,
+    apply: (fleet, ask) => apply(world, fleet, ask),
+    fleets: async () => world.runtime.fleets().map((fleet) => viewOfFleet(world, fleet)),
+    fleet: async (fleet) => viewOfFleet(world, fleetOf(world, fleet)),
+    manifest: (fleet, revision) => manifest(world, fleet, revision),
+    dropFleet: (fleet) => dropFleet(world, fleet),
+    instances: async (fleet, ask) => instances(world, fleet, ask),
+    instance: async (name, instance) => {
+      const fleet = fleetOf(world, name);
+      return viewOf(fleet, instanceOf(fleet, instance), true);
+    },
+    why: (fleet, name, at) => why(world, fleet, name, at),
+    command: (fleet, name, verb, by) => command(world, fleet, name, verb, by),
+    delete: (fleet, name, ask, by) => remove(world, fleet, name, ask, by),
+    bulk: (fleet, verb, select, dry, by) => bulk(world, fleet, verb, select, dry, by),
+    settled: (fleet, name, seq, timeoutMs, signal) => settled(world, fleet, name, seq, timeoutMs, signal),
+    hold: (fleet, ask) => hold(world, fleet, ask),
+    release: (fleet, ask) => release(world, fleet, ask),
+    override: (fleet, ask) => override(world, fleet, ask),
+    events: (fleet, ask) => events(world, fleet, ask),
+    seqAt: (fleet, at) => world.store.seqAt(fleet, at),
+    watch: (fleet, after, signal) => watch(world, fleet, after, signal),
+    logs: async (fleet, name, ask, signal) => logs(world, fleet, name, ask, signal),
+    dryRun: (fleet) => dryRun(world, fleet),
+    replay: (fleet, ask) => replayed(world, fleet, ask),
+    orphans: async (fleet) => orphans(world, fleet),
+    pruneOrphans: (fleet, expected) => pruneOrphans(world, fleet, expected),
+    ready: () => ready(world),
+    metrics: () => world.metrics(),
+    tokens: () => tokens(world),
+    createToken: (ask) => createToken(world, ask),
+    dropToken: (name) => dropToken(world, name),
+    identify: (token) => identify(world, token),
+  };
+}
+
+async function dropFleet(world: World, name: string): Promise<void> {
+  const fleet = fleetOf(world, name);
+  await upToDate(fleet, 0);
+  const left = fleet.loop.state.instances.size;
+  if (left > 0) throw new Refusal('conflict', 'not-empty', `fleet "${name}" still has ${left} instances; delete them first`);
+  await world.runtime.drop(name);
+}

@@ -1,0 +1,83 @@
+/**
+ * What carries this deployment's label and nobody declares. Listed always, removed only on the operator's word, with the
+ * number that the operator saw, and never when more than half of what is seen is unrecognised: then it is rather us who
+ * have forgotten (a restored old log, L53).
+ */
+import { LEASE_MS } from '../limits.ts';
+import { DEFAULT_DEADLINE_MS } from '../../core/limits.ts';
+import type { Spec } from '../../core/model.ts';
+import type { ListedResource } from '../../ports/target.ts';
+import { Refusal, type Orphan } from '../api.ts';
+import { withDeadline } from '../deadline.ts';
+import type { TargetObserver } from '../observer.ts';
+import type { World } from '../world.ts';
+import { fleetOf } from './fleets.ts';
+
+interface Found {
+  readonly observer: TargetObserver;
+  readonly item: ListedResource;
+}
+
+export function orphans(world: World, fleetName: string): readonly Orphan[] {
+  return found(world, fleetName).map(viewOrphan);
+}
+
+const viewOrphan = ({ observer, item }: Found): Orphan => ({
+  target: observer.name,
+  fleet: item.fleet,
+  instance: item.instance,
+  uid: item.uid,
+  ref: item.look.ref,
+  state: item.look.state,
+});
+
+function found(world: World, fleetName: string): readonly Found[] {
+  fleetOf(world, fleetName);
+  return world.targets.all().flatMap((observer) => observer.orphansOf(fleetName).map((item) => ({ observer, item })));
+}
+
+export async function pruneOrphans(world: World, fleetName: string, expected: number): Promise<readonly Orphan[]> {
+  const fleet = fleetOf(world, fleetName);
+  const all = found(world, fleetName);
+  if (all.length !== expected) {
+    throw new Refusal('conflict', 'orphan-count', `there are ${all.length} orphans now, not ${expected}; look at them again first`);
+  }
+  const recognised = [...fleet.loop.state.instances.values()].filter((inst) => inst.resource !== null && inst.resource.state !== 'missing').length;
+  if (all.length > recognised) {
+    const message = `${all.length} orphans, and only ${recognised} resources that are recognised: this looks as if the log were older than the world, so nothing is removed`;
+    throw new Refusal('conflict', 'mostly-orphans', message);
+  }
+  for (const one of all) await removeOrphan(world, fleetName, one);
+  return all.map(viewOrphan);
+}
+
+async function removeOrphan(world: World, fleet: string, { observer, item }: Found): Promise<void> {
+  const deadlineMs = observer.target.traits.deadlinesMs.destroy ?? DEFAULT_DEADLINE_MS;
+  const subject = { fleet, instance: item.instance, uid: item.uid, generation: 0, spec: unknownSpec(observer), infraHash: item.look.infra ?? '', configHash: null, env: {} };
+  await withDeadline(world.clock, deadlineMs + LEASE_MS, `removing orphan ${item.instance}`, (signal) =>
+    observer.target.destroy(subject, { data: 'keep' }, signal),
+  );
+  observer.lookSoon();
+}
+
+/** Nothing is known of how it was declared; a target destroys by uid. */
+function unknownSpec(observer: TargetObserver): Spec {
+  return {
+    target: observer.name,
+    targetType: observer.target.traits.type,
+    lifecycle: 'hot',
+    labels: {},
+    idleAfterMs: null,
+    onComplete: 'restart',
+    onDelete: 'keep',
+    run: {},
+    health: null,
+    heartbeat: null,
+    config: null,
+    plugins: [],
+    expose: [],
+    onSilent: null,
+    onDegraded: null,
+    drift: null,
+  };
+}

@@ -1,0 +1,77 @@
+/** Every route with whom it demands and a request that it grants: written by hand, so that a scope cannot change unseen. */
+import type { Ask } from './server-under-test.ts';
+
+export interface RouteCase {
+  readonly method: string;
+  /** As in the document. */
+  readonly path: string;
+  readonly scope: 'open' | 'read' | 'operate' | 'admin';
+  readonly allFleets?: true;
+  /** The fleet that the request is about; default `alpha`. */
+  readonly fleet?: string;
+  readonly query?: string;
+  readonly body?: Ask['body'];
+  readonly status?: number;
+}
+
+const instance = '/v1/fleets/{fleet}/instances/{name}';
+
+export const EVERY_ROUTE: readonly RouteCase[] = [
+  { method: 'GET', path: '/healthz', scope: 'open' },
+  { method: 'GET', path: '/readyz', scope: 'open' },
+  { method: 'GET', path: '/metrics', scope: 'read', allFleets: true },
+  { method: 'GET', path: '/openapi.json', scope: 'open' },
+  { method: 'GET', path: '/schema/manifest.json', scope: 'open' },
+  { method: 'PUT', path: '/v1/fleets/{fleet}', scope: 'operate', body: 'version: 1\n' },
+  { method: 'GET', path: '/v1/fleets', scope: 'read' },
+  { method: 'GET', path: '/v1/fleets/{fleet}', scope: 'read' },
+  { method: 'GET', path: '/v1/fleets/{fleet}/manifest', scope: 'read' },
+  { method: 'DELETE', path: '/v1/fleets/{fleet}', scope: 'admin', fleet: 'empty', status: 204 },
+  { method: 'POST', path: '/v1/fleets/{fleet}/hold', scope: 'operate', body: { reason: 'night' } },
+  { method: 'POST', path: '/v1/fleets/{fleet}/release', scope: 'operate' },
+  { method: 'POST', path: '/v1/fleets/{fleet}/override', scope: 'admin', body: { rollout: true } },
+  { method: 'GET', path: '/v1/fleets/{fleet}/instances', scope: 'read' },
+  { method: 'GET', path: instance, scope: 'read' },
+  { method: 'GET', path: `${instance}/why`, scope: 'read' },
+  { method: 'GET', path: `${instance}/logs`, scope: 'read' },
+  { method: 'DELETE', path: instance, scope: 'operate', status: 202 },
+  { method: 'POST', path: `${instance}/reconcile`, scope: 'operate', status: 202 },
+  { method: 'POST', path: `${instance}/stop`, scope: 'operate', status: 202 },
+  { method: 'POST', path: `${instance}/resume`, scope: 'operate', status: 202 },
+  { method: 'POST', path: `${instance}/restart`, scope: 'operate', status: 202 },
+  { method: 'POST', path: `${instance}/wake`, scope: 'operate', status: 202 },
+  { method: 'POST', path: `${instance}/sleep`, scope: 'operate', status: 409 },
+  {
+    method: 'POST',
+    path: '/v1/fleets/{fleet}/commands',
+    scope: 'operate',
+    body: { verb: 'stop', select: {} },
+    status: 202,
+  },
+  { method: 'GET', path: '/v1/fleets/{fleet}/events', scope: 'read' },
+  { method: 'GET', path: '/v1/fleets/{fleet}/watch', scope: 'read' },
+  { method: 'POST', path: '/v1/fleets/{fleet}/debug/reconcile-dry-run', scope: 'read' },
+  { method: 'POST', path: '/v1/fleets/{fleet}/debug/replay-events', scope: 'read', body: {} },
+  { method: 'GET', path: '/v1/fleets/{fleet}/orphans', scope: 'read' },
+  { method: 'POST', path: '/v1/fleets/{fleet}/orphans/prune', scope: 'admin', body: { expected: 1 } },
+  {
+    method: 'POST',
+    path: '/v1/tokens',
+    scope: 'admin',
+    allFleets: true,
+    body: { name: 'ci', scope: 'read' },
+    status: 201,
+  },
+  { method: 'GET', path: '/v1/tokens', scope: 'admin', allFleets: true },
+  { method: 'DELETE', path: '/v1/tokens/{name}', scope: 'admin', allFleets: true, status: 204 },
+];
+
+/** The path of the granted request. */
+export function pathOf(route: RouteCase): string {
+  const name = route.path.startsWith('/v1/tokens') ? 'reader' : 'one';
+  return route.path.replace('{fleet}', route.fleet ?? 'alpha').replace('{name}', name);
+}
+
+export function titleOf(route: RouteCase): string {
+  return `${route.method} ${route.path}`;
+}
