@@ -3,7 +3,7 @@ export interface Figure {
   readonly what: string;
   readonly value: number;
   readonly unit: string;
-  /** In words: "< 1 ms", "≥ 0.6 ×"; null: only to know. */
+  /** In words: "≤ 1 ms", "≥ 0.6 ×"; null: only to know. */
   readonly goal: string | null;
   /** What it was compared with, measured in the same run; null: an absolute figure. */
   readonly peer: string | null;
@@ -36,12 +36,27 @@ export const known = (what: string, value: number, unit: string): Figure => ({ w
 export function show({ what, value, unit, goal, peer, ok }: Figure): string {
   const verdict = ok === null ? ' ' : ok ? '✓' : '✗';
   const figure = value >= 1000 ? Math.round(value).toLocaleString('en') : Number(value.toPrecision(3)).toString();
-  return `${verdict} ${what.padEnd(58)} ${`${figure} ${unit}`.padStart(16)}${goal === null ? '' : `   goal ${goal}`}${peer === null ? '' : `   (${peer})`}`;
+  return `${verdict} ${what.padEnd(62)} ${`${figure} ${unit}`.padStart(16)}${goal === null ? '' : `   goal ${goal}`}${peer === null ? '' : `   (${peer})`}`;
 }
 
-/** Median of the given samples. */
-export function median(samples: readonly number[]): number {
+/** The value that this share of the samples does not exceed: 0.5 is the median (of an even count, the mean of the middle two). */
+export function quantile(samples: readonly number[], share: number): number {
   const sorted = [...samples].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? (sorted[middle] ?? 0) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
+  if (share === 0.5 && sorted.length % 2 === 0) return ((sorted[sorted.length / 2 - 1] ?? NaN) + (sorted[sorted.length / 2] ?? NaN)) / 2;
+  return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? NaN;
+}
+
+export const median = (samples: readonly number[]): number => quantile(samples, 0.5);
+
+/** How long it took, ms. */
+export function timed(work: () => void): number {
+  const began = performance.now();
+  work();
+  return performance.now() - began;
+}
+
+export async function timedAsync(work: () => Promise<void>): Promise<number> {
+  const began = performance.now();
+  await work();
+  return performance.now() - began;
 }

@@ -12,7 +12,7 @@ import { FOLDERS_UP } from './limits.ts';
 
 export const DATA_FOLDER = '.holdfast';
 /** Text: the base URL of the API. Written by `up` once it listens. */
-export const ENDPOINT_FILE = 'endpoint';
+const ENDPOINT_FILE = 'endpoint';
 /** Text: a token of scope admin, mode 0600. */
 export const TOKEN_FILE = 'admin.token';
 
@@ -70,7 +70,7 @@ export function nearestFolder(from: string): string | null {
 }
 
 /** The trimmed text of a small file; null when it is absent or empty. */
-export function readText(file: string): string | null {
+function readText(file: string): string | null {
   try {
     return nonEmpty(readFileSync(file, 'utf8').trim());
   } catch (error) {

@@ -63,3 +63,5 @@ export const DEFAULT_HEALTH_EVERY_MS = 10 * SECOND_MS;
 export const MAX_SPAN_MS = 366 * 24 * HOUR_MS;
 /** Operator holds in force at once, per fleet. */
 export const MAX_OPERATOR_HOLDS = 100;
+/** Actions and differences that a replay lists; beyond it they are only counted. */
+export const REPLAY_ITEMS = 1_000;

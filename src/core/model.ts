@@ -416,6 +416,8 @@ export interface TargetState {
   breakerRepeats: number;
   /** Recent unasked losses: uid → what and when. Bounded by the window and by the number of instances. */
   losses: Map<string, { readonly kind: 'stopped' | 'missing' | 'silent'; readonly at: number; readonly seq: number }>;
+  /** No loss is older than this: until it leaves the window, nobody need look for old ones. */
+  oldestLossAt: number;
   /** Set while more was lost at once than may be healed without a second look. */
   blast: { readonly at: number; readonly seq: number } | null;
   /** Instances that exist on it (asleep ones included). */

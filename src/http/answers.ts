@@ -230,6 +230,10 @@ export const why = says<Why>()(
       facts: z.array(z.object({ seq: z.int(), type: z.string(), ageMs: z.number(), text: z.string() })),
       rejected: z.array(z.object({ rule: z.string(), because: z.string() })),
       hold,
+      action: z
+        .object({ type: z.string(), rule: z.string() })
+        .nullable()
+        .openapi({ description: 'What would be done if this were a tick' }),
       wouldChange: z.array(z.string()),
       nextLookAt: time.nullable(),
     })

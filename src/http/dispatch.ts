@@ -71,7 +71,7 @@ export async function dispatch(shared: Shared, route: Route, c: Context<Env>): P
   }
 }
 
-export function addressOf(c: Context<Env>): string {
+function addressOf(c: Context<Env>): string {
   return c.env.incoming.socket.remoteAddress ?? 'unknown';
 }
 

@@ -19,7 +19,7 @@ import { createBuckets, createSlots } from './rates.ts';
 import type { Route } from './route.ts';
 import { allRoutes } from './routes/index.ts';
 
-export { listen, type Listening, type ListenOptions } from './listen.ts';
+export { listen, type Listening } from './listen.ts';
 
 export interface AppOptions {
   readonly log?: Log;
@@ -123,6 +123,6 @@ function refuseOtherMethods(hono: Hono<Env>, routes: readonly Route[]): void {
 }
 
 /** /v1/fleets/{fleet} → /v1/fleets/:fleet */
-export function honoPath(path: string): string {
+function honoPath(path: string): string {
   return path.replaceAll(/\{(\w+)\}/g, ':$1');
 }

@@ -3,7 +3,8 @@
  * facts come in through `loop.report`, decisions come out through `committed`, and become effects whose results are facts.
  */
 import type { NewEvent, StoredEvent } from '../core/events.ts';
-import type { Instance } from '../core/model.ts';
+import { withSecrets } from '../core/manifest/references.ts';
+import type { Instance, JsonObject } from '../core/model.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Store } from '../ports/store.ts';
 import type { Subject } from '../ports/target.ts';
@@ -94,6 +95,9 @@ export class Fleet {
       if (event.type !== 'tick.decided') continue;
       for (const action of event.data.actions) this.effects.carryOut(this.loop.state.instances.get(action.uid), action);
     }
+    for (const violation of report.violations) {
+      this.world.log.error({ fleet: this.name, ...violation }, 'an invariant does not hold; this is a fault of Holdfast');
+    }
     this.attend();
     for (const listener of this.listeners) listener(report.events);
     this.world.ticked(this, report);
@@ -126,6 +130,12 @@ export class Fleet {
 }
 
 export function subjectOf(fleet: string, inst: Instance, env: Subject['env']): Subject {
-  const { name, uid, generation, spec, hashes } = inst;
+  const { name, uid, generation, hashes } = inst;
+  const spec = { ...inst.spec, run: withoutReferences(inst.spec.run) };
   return { fleet, instance: name, uid, generation, spec, infraHash: hashes.infra, configHash: hashes.config, env };
+}
+
+/** `$${` in an environment stands for `${`; references to secrets are refused at apply as long as none can be stored. */
+function withoutReferences(run: JsonObject): JsonObject {
+  return run.env === undefined ? run : { ...run, env: withSecrets(run.env, () => '') };
 }

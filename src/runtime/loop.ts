@@ -10,6 +10,7 @@ import { Agenda } from '../core/agenda.ts';
 import type { Decision } from '../core/decide.ts';
 import type { NewEvent, StoredEvent } from '../core/events.ts';
 import { emptyState, evolve } from '../core/evolve.ts';
+import { checkDecision, checkInvariants, type Violation } from '../core/invariants.ts';
 import { LOGIC_VERSION } from '../core/limits.ts';
 import type { FleetState } from '../core/model.ts';
 import { freeze, thaw } from '../core/snapshot.ts';
@@ -27,6 +28,8 @@ export interface TickReport {
   readonly drained: number;
   readonly durationMs: number;
   readonly decision: Decision;
+  /** What this tick found broken; each is counted, and a fault of ours. */
+  readonly violations: readonly Violation[];
   /** Folded by this tick, in order: facts, then what it decided. */
   readonly events: readonly StoredEvent[];
 }
@@ -198,12 +201,14 @@ export class FleetLoop {
     });
     if (planned === null) throw new Error('the store committed a tick without asking what it decides');
     const done: ReturnType<typeof plan> = planned;
+    const violations = [...checkDecision(this.state, done.decision)];
     conclude(this.state, this.agenda, done, written);
+    violations.push(...checkInvariants(this.state, done.decision.now, done.looked, this.agenda));
     if (this.state.dirty.size > 0) this.again = true;
     const events = [...this.untold, ...written];
     const drained = this.untold.length;
     this.untold = [];
-    this.world.committed({ drained, durationMs: clock.mono() - began, decision: done.decision, events });
+    this.world.committed({ drained, durationMs: clock.mono() - began, decision: done.decision, violations, events });
     await this.keepSnapshots();
   }
 

@@ -3,7 +3,6 @@
  * zero-initialised, so that "no data" means that nobody answers.
  */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { Violation } from '../core/invariants.ts';
 import { PHASES, type ActionType, type FlapKind, type HoldReason, type OperationKind } from '../core/model.ts';
 import type { Fleet } from './fleet.ts';
 import type { TickReport } from './loop.ts';
@@ -64,6 +63,7 @@ export class Metrics {
     this.drained.set({ fleet }, report.drained);
     this.duration.observe({ fleet }, report.durationMs / 1000);
     this.lastTick.set({ fleet }, Date.now() / 1000);
+    for (const { invariant } of report.violations) this.violations.inc({ fleet, invariant: String(invariant) });
     for (const event of report.events) {
       switch (event.type) {
         case 'tick.decided':
@@ -87,10 +87,6 @@ export class Metrics {
         default:
       }
     }
-  }
-
-  violated(fleet: string, violations: readonly Violation[]): void {
-    for (const { invariant } of violations) this.violations.inc({ fleet, invariant: String(invariant) });
   }
 
   async text(runtime: Runtime, targets: Targets): Promise<string> {

@@ -50,9 +50,7 @@ export class Runtime {
 
   /** The fleet of that name, created and taken over if need be. */
   async ensure(name: string): Promise<Fleet> {
-    const known = this.owned.get(name);
-    if (known !== undefined) return known.fleet;
-    await this.store.ensureFleet(name);
+    if (!this.owned.has(name)) await this.store.ensureFleet(name);
     return this.take(name);
   }
 
@@ -103,7 +101,9 @@ export class Runtime {
     this.owned.clear();
   }
 
-  private take(name: string): Promise<Fleet> {
+  private async take(name: string): Promise<Fleet> {
+    const known = this.owned.get(name);
+    if (known !== undefined) return known.fleet;
     const running = this.taking.get(name) ?? this.takeOver(name).finally(() => this.taking.delete(name));
     this.taking.set(name, running);
     return running;
@@ -112,13 +112,9 @@ export class Runtime {
   private async takeOver(name: string): Promise<Fleet> {
     const lease = await this.acquire(name);
     const fleet = new Fleet(name, this.world);
-    this.owned.set(name, { fleet, epoch: lease, renewedMono: this.world.clock.mono() });
-    try {
-      await fleet.start(lease, this.owner);
-    } catch (error) {
-      this.owned.delete(name);
-      throw error;
-    }
+    const renewedMono = this.world.clock.mono();
+    await fleet.start(lease, this.owner);
+    this.owned.set(name, { fleet, epoch: lease, renewedMono });
     return fleet;
   }
 
@@ -159,9 +155,19 @@ export class Runtime {
     if (owned === undefined || this.stopped) return;
     this.owned.delete(name);
     this.world.log.error({ fleet: name, reason }, 'the fleet is no longer ours; nothing is done for it until it is again');
-    void owned.fleet
-      .stop()
-      .then(() => this.take(name))
-      .catch((error: unknown) => this.world.log.error({ fleet: name, error: String(error) }, 'the fleet could not be taken back'));
+    void owned.fleet.stop().then(() => this.takeBack(name));
+  }
+
+  /** Tries until it is ours again, or until we end. Never rejects. */
+  private async takeBack(name: string): Promise<void> {
+    while (!this.stopped) {
+      try {
+        await this.take(name);
+        return;
+      } catch (error) {
+        this.world.log.error({ fleet: name, error: String(error) }, 'the fleet could not be taken back; it is tried again');
+        await new Promise<void>((resolve) => this.world.clock.after(RENEW_EVERY_MS, resolve));
+      }
+    }
   }
 }

@@ -133,7 +133,7 @@ test('jitter is in [0, 1) and always the same for the same attempt', () => {
 });
 
 test('jitter spreads a fleet evenly, and parts that merely join alike do not collide', () => {
-  const buckets = new Array<number>(10).fill(0);
+  const buckets = Array.from({ length: 10 }, () => 0);
   for (let i = 0; i < 10_000; i++) buckets[Math.floor(jitter(`agent-${i}`, 'run', 2) * 10)]!++;
   for (const count of buckets) assert.ok(count > 850 && count < 1_150, buckets.join(' '));
   assert.notEqual(jitter('ab', 'c', 1), jitter('a', 'bc', 1));

@@ -224,6 +224,14 @@ test('plugins are a source and a ref, whichever way they are written', () => {
   ]);
 });
 
+test('where relative paths are allowed, they are taken as they stand', () => {
+  const text = withInstances(
+    '  a: { target: process, run: { command: [x], cwd: bots }, plugins: ["file:p", "git+file:./q#v1"] }\n',
+  );
+  const { spec } = readGood(text, contextOf({ allowRelative: true })).specs.get('a')!;
+  assert.deepEqual([spec.run['cwd'], ...spec.plugins.map(({ source }) => source)], ['bots', 'file:p', 'git+file:./q']);
+});
+
 test('reuseData is a permission of this apply and never part of the spec', () => {
   const read = (reuse: string) =>
     readGood(withInstances(`  a: { target: docker, run: { image: x }${reuse} }\n`)).specs.get('a')!;

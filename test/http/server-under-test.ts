@@ -41,8 +41,8 @@ export interface Subject {
   readonly listening: Listening;
   readonly clock: ManualClock;
   readonly lines: readonly LogLine[];
-  ask(method: string, path: string, ask?: Ask): Promise<Answer>;
-  stream(path: string, ask?: Ask): Promise<Reading>;
+  readonly ask: (method: string, path: string, ask?: Ask) => Promise<Answer>;
+  readonly stream: (path: string, ask?: Ask) => Promise<Reading>;
 }
 
 export interface Options {
@@ -150,7 +150,7 @@ export interface ManualClock extends Clock {
   advance(ms: number): void;
 }
 
-export function manualClock(): ManualClock {
+function manualClock(): ManualClock {
   let now = 0;
   const timers = new Set<{ readonly at: number; readonly run: () => void }>();
   return {
@@ -177,7 +177,7 @@ export function problem(answer: Answer, status: number): Record<string, unknown>
   const { json } = answer;
   assert.equal(json['status'], status);
   for (const member of ['type', 'title', 'detail'])
-    assert.ok(String(json[member] ?? '') !== '', `${member} is missing`);
+    assert.ok(typeof json[member] === 'string' && json[member] !== '', `${member} is missing`);
   assert.ok(Array.isArray(json['errors']));
   assert.doesNotMatch(answer.text, /\bat .*\.ts:\d+/, 'a stack trace went out');
   return json;

@@ -124,7 +124,7 @@ export async function simulate({ seed, hours, instances }: SimAsk): Promise<SimR
   if (fleet === null) throw new Violated('the control plane is gone though no fault struck');
   checkConverged(fleet, world);
   const log = await wholeLog(store);
-  await checkReplay(log);
+  checkReplay(log);
   (plane as Plane | null)?.kill();
   return {
     seed,

@@ -1,6 +1,7 @@
 /**
  * What was decided, and what would be: for tests that assert decisions instead of calls.
  */
+import assert from 'node:assert/strict';
 import { Case } from '../../src/core/case.ts';
 import { judge } from '../../src/core/decide.ts';
 import type { DecidedAction } from '../../src/core/events.ts';
@@ -54,3 +55,15 @@ export const atWork = (fleet: Lab): string[] =>
 
 /** "n-00", "n-01", …: declared alike, under one revision. */
 export const many = (count: number, prefix = 'n'): string[] => Array.from({ length: count }, (_, at) => `${prefix}-${String(at).padStart(2, '0')}`);
+
+/** Ticks at its alarms until an operation of it is in flight. How long that took, ms. */
+export function untilOperating(fleet: Lab, name: string): number {
+  const from = fleet.now;
+  fleet.drain();
+  while (fleet.operation(name) === null) {
+    const { phase, hold } = fleet.inst(name);
+    assert.ok(Number.isFinite(fleet.agenda.nextAt), `${name} is ${phase}, hold ${hold?.reason}: nothing will ever look again`);
+    fleet.advance(Math.max(1, fleet.agenda.nextAt - fleet.now));
+  }
+  return fleet.now - from;
+}

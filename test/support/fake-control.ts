@@ -6,7 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { StoredEvent, Verb } from '../../src/core/events.ts';
-import type { Phase } from '../../src/core/model.ts';
+import type { Phase, Spec } from '../../src/core/model.ts';
 import {
   type Control,
   type EventView,
@@ -19,6 +19,25 @@ import {
 
 const AT = '2026-01-01T00:00:00.000Z';
 const AT_MS = Date.parse(AT);
+
+const SPEC: Spec = {
+  target: 'process',
+  targetType: 'process',
+  lifecycle: 'hot',
+  labels: {},
+  idleAfterMs: null,
+  onComplete: 'restart',
+  onDelete: 'keep',
+  run: { command: ['node'] },
+  health: null,
+  heartbeat: null,
+  config: null,
+  plugins: [],
+  expose: [],
+  onSilent: null,
+  onDegraded: null,
+  drift: null,
+};
 
 export interface Call {
   readonly verb: keyof Control;
@@ -76,7 +95,7 @@ export function createFakeControl(): FakeControl {
   let outputEnded = false;
   let logsTaken = 0;
   let open = 0;
-  let settling: ((result: WaitResult) => void)[] = [];
+  const settling: ((result: WaitResult) => void)[] = [];
 
   const wake = (): void => {
     for (const waker of wakers) waker();
@@ -241,6 +260,7 @@ export function createFakeControl(): FakeControl {
         facts: [{ seq: 1, type: 'resource.observed', ageMs: 1_200, text: 'seen running' }],
         rejected: [{ rule: 'silent', because: 'it is heard' }],
         hold: null,
+        action: null,
         wouldChange: ['silence'],
         nextLookAt: null,
       })),
@@ -456,6 +476,6 @@ function instanceOf(fleet: string, name: string): InstanceView {
     heartbeat: null,
     plugins: [],
     restarts: { crashes: 0, planned: 0 },
-    spec: { run: { command: ['node'] } },
-  } as unknown as InstanceView;
+    spec: SPEC,
+  };
 }

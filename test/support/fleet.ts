@@ -47,6 +47,8 @@ export interface LabOptions {
   readonly policy?: Partial<Policy>;
   /** Nothing at all in the log: no owner, no target. */
   readonly bare?: boolean;
+  /** When the story begins, ms; default `T0`. */
+  readonly at?: number;
 }
 
 export const lab = (options: LabOptions = {}): Lab => new Lab(options);
@@ -55,10 +57,11 @@ export class Lab {
   readonly state: FleetState = emptyState('lab');
   readonly agenda = new Agenda();
   readonly log: StoredEvent[] = [];
-  now = T0;
+  now: number;
   private incarnations = 0;
 
   constructor(options: LabOptions = {}) {
+    this.now = options.at ?? T0;
     if (options.bare === true) return;
     if (options.policy !== undefined) this.policy(options.policy);
     this.own();

@@ -251,11 +251,9 @@ export const stories = (maxSteps = 60): fc.Arbitrary<Story> =>
     )
     .map(([declared, settled, steps]) => [...declared, ...(settled ? [step('settle', (fleet) => fleet.settle())] : []), ...steps]);
 
-export const freshFleet = (): Lab => lab({ targets: [...DOCKERS, 'external'] });
-
-/** Plays the story on a fresh fleet; `between` is called after every step. */
-export function play(story: Story, between: (fleet: Lab, step: Step) => void = () => {}): Lab {
-  const fleet = freshFleet();
+/** Plays the story on a fresh fleet that begins at `at`; `between` is called after every step. */
+export function play(story: Story, between: (fleet: Lab, step: Step) => void = () => {}, at?: number): Lab {
+  const fleet = lab({ targets: [...DOCKERS, 'external'], ...(at !== undefined && { at }) });
   for (const one of story) {
     one.run(fleet);
     between(fleet, one);

@@ -41,7 +41,7 @@ export function registerApply(session: Session): void {
           wholeNumber,
         )
         .option('--replace', 'let an instance move to another target: the old one is deleted, a new one created')
-        .option('--wait', 'until everything touched is as declared, has failed or is held')
+        .option('--wait', 'until everything in the file is as declared, has failed or is held')
         .addOption(timeoutOption(waitTime, 'how long --wait waits')),
     run: async (context, _args, options) => {
       const { fleet, result } = await send(context, session, options);

@@ -58,9 +58,14 @@ export function registerBench(session: Session): void {
   });
 }
 
-async function loadSim(): Promise<{ runSim: (options: SimOptions) => Promise<number> }> {
+async function loadSim(): Promise<{ readonly runSim: (options: SimOptions) => Promise<number> }> {
   const path: string = '../sim.ts';
-  return (await import(path)) as { runSim: (options: SimOptions) => Promise<number> };
+  try {
+    return (await import(path)) as { runSim: (options: SimOptions) => Promise<number> };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error;
+    throw new Failure('no-checkout', 'The simulator is part of the checkout, not of this package.');
+  }
 }
 
 /** This Node with this terminal; its exit code is ours. It ends with us: Ctrl-C reaches the whole group. */

@@ -6,7 +6,7 @@ import { age } from '../render/ages.ts';
 import { toneOf } from '../render/colours.ts';
 import { errorInWords, holdInWords } from '../render/instances.ts';
 import { table } from '../render/table.ts';
-import { brief, plain } from '../render/text.ts';
+import { brief, plain, shortHash } from '../render/text.ts';
 
 export function registerDescribe(session: Session): void {
   declare(session, session.program, {
@@ -35,7 +35,7 @@ export function registerDescribe(session: Session): void {
   });
 }
 
-export function describeInWords(
+function describeInWords(
   view: InstanceView,
   { paint, io, width }: Pick<Context, 'paint' | 'io' | 'width'>,
 ): readonly string[] {
@@ -90,7 +90,9 @@ export function describeInWords(
     ...heading('As declared, and as it is'),
     ...indent(
       fields(
-        Object.entries(view.hashes).flatMap(([part, hash]) => (hash == null ? [] : [[part, pairs(hash)] as const])),
+        Object.entries(view.hashes).flatMap(([part, hash]) =>
+          hash == null ? [] : [[part, hashInWords(hash)] as const],
+        ),
       ),
     ),
   ];
@@ -138,6 +140,17 @@ function fields(all: readonly (readonly [name: string, value: string | null])[])
 function pairs(values: object): string | null {
   const all = Object.entries(values).filter(([, value]) => value != null);
   return all.length === 0 ? null : all.map(([key, value]) => `${plain(key)}=${brief(value)}`).join(' ');
+}
+
+/** Whether what is in force is what is declared; the hashes themselves where it is not. What was never looked at is null. */
+function hashInWords(hash: { readonly declared: string | null; readonly applied: string | null }): string | null {
+  const { declared, applied } = hash;
+  if (declared === null && applied === null) return null;
+  const same = applied === declared && Object.values(hash).every((each) => each === declared || each === null);
+  if (same) return `as declared (${shortHash(String(declared))})`;
+  return Object.entries(hash)
+    .map(([name, each]) => `${name} ${each === null ? 'nothing' : shortHash(each)}`)
+    .join(', ');
 }
 
 function indent(lines: readonly string[]): readonly string[] {

@@ -27,7 +27,7 @@ export function registerWhy(session: Session): void {
   });
 }
 
-export function whyInWords(why: Why, { paint, io }: Pick<Context, 'paint' | 'io'>): readonly string[] {
+function whyInWords(why: Why, { paint, io }: Pick<Context, 'paint' | 'io'>): readonly string[] {
   const now = io.now();
   const lines = [
     `${paint('strong', why.instance)} is ${paint(toneOf(why.phase), why.phase)}, by row "${why.rule}": ${plain(why.text)}`,

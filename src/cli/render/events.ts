@@ -2,7 +2,7 @@
 import type { By } from '../../core/events.ts';
 import type { Json, JsonObject } from '../../core/model.ts';
 import type { EventView } from '../../runtime/api.ts';
-import { brief, cut, names, plain } from './text.ts';
+import { brief, cut, names, plain, shortHash } from './text.ts';
 
 /** What it says, without time and instance. With `only`, ticks say just what concerns that instance. */
 export function eventInWords(event: EventView, only: string | null): string {
@@ -12,7 +12,7 @@ export function eventInWords(event: EventView, only: string | null): string {
     case 'owner.started':
       return `${words('owner')} took over (epoch ${words('epoch')}, logic ${words('logic')})`;
     case 'manifest.applied':
-      return `revision ${words('revision')}`;
+      return `revision ${shortHash(words('revision'))}`;
     case 'spec.applied':
       return `generation ${words('generation')} on ${brief(asObject(data['spec'])['target'])}`;
     case 'spec.deleted':
@@ -87,7 +87,7 @@ function commandInWords(data: JsonObject): string {
   return `${verb} asked${scope}${verb === 'hold' ? `: ${brief(data['reason'])}` : ''}`;
 }
 
-export function exitInWords(exit: Json | undefined): string {
+function exitInWords(exit: Json | undefined): string {
   const { code, signal, oom } = asObject(exit);
   if (oom === true) return 'out of memory';
   return signal == null ? `exit ${brief(code)}` : `ended by ${brief(signal)}`;

@@ -2,7 +2,7 @@
 import type { Context } from '../command.ts';
 import type { ApplyResult } from '../../runtime/api.ts';
 import type { Tone } from './colours.ts';
-import { brief, count, cut, names, plain } from './text.ts';
+import { brief, count, cut, names, plain, shortHash } from './text.ts';
 
 type Change = ApplyResult['results'][number];
 
@@ -34,7 +34,7 @@ export function planInWords(
   for (const { result: what } of changes) counts.set(what, (counts.get(what) ?? 0) + 1);
   const parts = [...counts].map(([what, number]) => `${number} ${what}`);
   lines.push(
-    `Fleet ${fleet}${result.dryRun ? ' (dry run)' : ''}: ${[...parts, `${unchanged} unchanged`].join(', ')}; revision ${result.revision}.`,
+    `Fleet ${fleet}${result.dryRun ? ' (dry run)' : ''}: ${[...parts, `${unchanged} unchanged`].join(', ')}; revision ${shortHash(result.revision)}.`,
   );
   if (undeclared.length > 0) {
     lines.push(

@@ -15,8 +15,13 @@ export type OnLook = (all: readonly Standing[], changed: readonly Standing[]) =>
 export function progress(context: Context): OnLook {
   if (context.json) return async () => undefined;
   if (!context.io.tty) {
+    const said = new Map<string, string>();
     return async (_all, changed) => {
-      for (const standing of changed) await context.print(changeInWords(standing, context));
+      for (const standing of changed) {
+        const line = changeInWords(standing, context);
+        if (said.get(standing.name) !== line) await context.print(line);
+        said.set(standing.name, line);
+      }
     };
   }
   const block = liveBlock(context.io);
@@ -27,7 +32,7 @@ export function progress(context: Context): OnLook {
 }
 
 /** `scribe: RECONCILING: …`, and how it came out once it has. */
-export function changeInWords({ name, view, leaving, outcome }: Standing, { paint, io }: Context): string {
+function changeInWords({ name, view, leaving, outcome }: Standing, { paint, io }: Context): string {
   if (view === null) return `${name}: ${leaving ? 'gone' : 'not there yet'}`;
   const phase = paint(toneOf(view.phase), view.phase);
   return `${name}: ${phase}${outcome === null || outcome === 'settled' ? '' : ` (${outcome})`}: ${reasonOf(view, io.now())}`;

@@ -31,3 +31,8 @@ export function brief(value: unknown): string {
   if (value === undefined) return '–';
   return typeof value === 'string' ? plain(value) : plain(JSON.stringify(value));
 }
+
+/** Enough of a versioned hash to tell it from others: "1:7a27835167b9…". The whole of it is in the JSON. */
+export function shortHash(hash: string): string {
+  return hash.replace(/([0-9a-f]{12})[0-9a-f]{20,}/, '$1…');
+}

@@ -170,7 +170,7 @@ const awaited = ({ work }: Instance, at: number): boolean => work.open || (work.
 function vanish(state: FleetState, inst: Instance, event: StoredEvent): void {
   if (inst.desired === 'deleted' || inst.removing) return;
   const old = inst.resource;
-  if (old?.incarnation != null) inst.endedIncarnation = old.incarnation;
+  // Its life is not marked as ended: should two listings have lied, it is seen running again, and believed.
   flap(inst, { kind: flapKind(inst.spec.targetType, 'missing'), seq: event.seq, at: event.at, incarnation: old?.incarnation ?? null, exit: null });
   if (inst.desired !== 'running' || inst.completed) return;
   recordLoss(state, inst, 'missing', event);

@@ -29,6 +29,7 @@ export function targetOf(state: FleetState, name: string): TargetState {
       breaker: null,
       breakerRepeats: 0,
       losses: new Map(),
+      oldestLossAt: 0,
       blast: null,
       existing: 0,
       inFlight: { run: 0, stop: 0 },
@@ -117,20 +118,32 @@ export const blastThreshold = (existing: number): number => Math.max(BLAST_FLOOR
 /** Something was lost unasked. More of it within the window than the threshold: healing waits for a second look. */
 export function recordLoss(state: FleetState, inst: Instance, kind: 'stopped' | 'missing' | 'silent', event: StoredEvent): void {
   const target = targetOf(state, inst.spec.target);
-  const since = event.at - BLAST_WINDOW_MS;
-  let gone = 0;
-  if (target.blast === null) {
-    for (const [uid, loss] of target.losses) {
-      if (loss.at < since) target.losses.delete(uid);
-      else if (loss.kind === 'missing' && uid !== inst.uid) gone += 1;
-    }
-  }
+  if (target.blast === null) dropOldLosses(target, event.at - BLAST_WINDOW_MS);
+  if (target.losses.size === 0) target.oldestLossAt = event.at;
   target.losses.set(inst.uid, { kind, at: event.at, seq: event.seq });
-  // The share is of what existed before it was lost; this one is still counted in `existing`.
-  if (target.blast === null && target.losses.size > blastThreshold(target.existing + gone)) {
+  if (target.blast === null && exceedsBlast(target, inst.uid)) {
     target.blast = { at: event.at, seq: event.seq };
     dirtyTarget(state, target.name);
   }
+}
+
+/** Looks through them only if there is an old one to find: a thousand losses at once would else look at each other. */
+function dropOldLosses(target: TargetState, since: number): void {
+  if (target.oldestLossAt >= since) return;
+  let oldest = Number.POSITIVE_INFINITY;
+  for (const [uid, loss] of target.losses) {
+    if (loss.at < since) target.losses.delete(uid);
+    else oldest = Math.min(oldest, loss.at);
+  }
+  target.oldestLossAt = Number.isFinite(oldest) ? oldest : since;
+}
+
+/** The share is of what existed before it was lost; the newest one is still counted in `existing`. */
+function exceedsBlast({ losses, existing }: TargetState, newest: string): boolean {
+  if (losses.size <= blastThreshold(existing)) return false;
+  let gone = 0;
+  for (const [uid, { kind }] of losses) if (kind === 'missing' && uid !== newest) gone += 1;
+  return losses.size > blastThreshold(existing + gone);
 }
 
 /** It runs again, was heard, or is wanted no more. Once few enough are left, all but the missing are healed. */
