@@ -23,6 +23,8 @@ export interface LogFolder {
   snapshot(state: FleetState): void;
   /** Everything is in; the folder can be opened by a store. */
   finish(): void;
+  /** Takes back whatever was appended or saved since `finish`. */
+  rewind(): void;
   remove(): void;
 }
 
@@ -38,6 +40,10 @@ export async function logFolder(): Promise<LogFolder> {
   const insert = db.prepare('INSERT INTO events (fleet_id, seq, at, type, v, instance, uid, data, "by") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
   const save = db.prepare('INSERT INTO snapshots (fleet_id, seq, at, logic, body) VALUES (?, ?, ?, ?, ?)');
   let head = { seq: 0, at: 0 };
+  let snapshotSeq = 0;
+  const setHead = (to: DatabaseSync): void => {
+    to.prepare('UPDATE fleets SET head = ?, last_at = ?, epoch = 1 WHERE id = ?').run(head.seq, head.at, id);
+  };
   db.exec('BEGIN');
   return {
     path,
@@ -50,12 +56,21 @@ export async function logFolder(): Promise<LogFolder> {
     },
     snapshot(state) {
       save.run(id, state.seq, state.at, LOGIC_VERSION, freeze(state));
+      snapshotSeq = state.seq;
     },
     finish() {
-      db.prepare('UPDATE fleets SET head = ?, last_at = ?, epoch = 1 WHERE id = ?').run(head.seq, head.at, id);
+      setHead(db);
       db.exec('COMMIT');
       db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
       db.close();
+    },
+    rewind() {
+      const again = new DatabaseSync(database);
+      again.prepare('DELETE FROM events WHERE fleet_id = ? AND seq > ?').run(id, head.seq);
+      again.prepare('DELETE FROM snapshots WHERE fleet_id = ? AND seq > ?').run(id, snapshotSeq);
+      setHead(again);
+      again.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+      again.close();
     },
     remove() {
       if (db.isOpen) db.close();

@@ -20,12 +20,14 @@ export class History {
   readonly agenda = new Agenda();
   now = T0;
   private readonly tell: (event: StoredEvent) => void;
+  private readonly throughText: boolean;
   private lives = 0;
   private drawn: number;
 
-  /** `tell` is given every event of the log, in order. */
-  constructor(tell: (event: StoredEvent) => void, seed = 1) {
+  /** `tell` is given every event of the log, in order. `throughText`: what is folded was text before, as in a store. */
+  constructor(tell: (event: StoredEvent) => void, { throughText = false, seed = 1 } = {}) {
     this.tell = tell;
+    this.throughText = throughText;
     this.drawn = seed;
   }
 
@@ -34,7 +36,8 @@ export class History {
   }
 
   private stamp(event: NewEvent, seq: number): StoredEvent {
-    const stored = { ...event, seq, at: this.now, v: EVENT_VERSIONS[event.type] } as StoredEvent;
+    const whole = { ...event, seq, at: this.now, v: EVENT_VERSIONS[event.type] } as StoredEvent;
+    const stored = this.throughText ? (JSON.parse(JSON.stringify(whole)) as StoredEvent) : whole;
     this.tell(stored);
     return stored;
   }

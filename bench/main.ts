@@ -16,10 +16,12 @@ const SECTIONS: { readonly [name: string]: () => Promise<{ bench: Bench }> } = {
   ticks: () => import('./ticks.ts'),
   replaying: () => import('./replaying.ts'),
   weight: () => import('./weight.ts'),
+  starting: () => import('./starting.ts'),
+  healing: () => import('./healing.ts'),
 };
 
 const LISTS: { readonly [name: string]: readonly string[] } = {
-  core: ['ticks', 'replaying', 'weight'],
+  core: ['ticks', 'replaying', 'weight', 'starting', 'healing'],
 };
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { json: { type: 'boolean', default: false } } });

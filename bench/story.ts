@@ -23,8 +23,8 @@ interface Happening {
   readonly uid: string;
 }
 
-/** Tells on until the log has this many events or more. Then every operation has ended, and nothing is left to decide. */
-export function tell(history: History, instances: number, events: number): void {
+/** Tells on until the log has this many events or more. `ticked` is called after each tick. */
+export function tell(history: History, instances: number, events: number, ticked: () => void = () => undefined): void {
   const { state, agenda } = history;
   const queue = new Heap<Happening>((a, b) => a.at < b.at || (a.at === b.at && a.order < b.order));
   let order = 0;
@@ -36,6 +36,7 @@ export function tell(history: History, instances: number, events: number): void 
       for (const action of history.tick().actions) {
         if (action.operation !== undefined) soon('operation', action.uid, 100 + history.span(700));
       }
+      ticked();
     } while (state.dirty.size > 0);
   };
 
@@ -111,5 +112,4 @@ export function tell(history: History, instances: number, events: number): void 
   }
   tick();
   while (state.seq < events) advance();
-  while ([...state.instances.values()].some((inst) => inst.operation !== null)) advance();
 }

@@ -25,6 +25,8 @@ const WARM_UP_ROUNDS = 20;
 const STORE_ROUNDS = 12;
 /** Room for all starts of a round at once; and the process target's own, where most of a round waits in line. */
 const ROOM = 10_000;
+/** Instances declared at once. */
+const PORTION = 500;
 const PROCESS_ROOM = 32;
 /** Longer than a quick life, and than the window of the blast radius. */
 const BETWEEN_ROUNDS_MS = 61_000;
@@ -48,17 +50,17 @@ export const bench: Bench = async function* ticks() {
 };
 
 /** All of them hot, running and heard. */
-export function fleet(instances: number): History {
-  const history = new History(() => undefined);
+export function fleet(instances: number, history = new History(() => undefined)): History {
   const spec = template('info');
   history.own();
-  history.sync(instances);
-  for (let i = 0; i < instances; i += 1) history.put(spec(hot(i), 1));
-  history.settle();
-  for (let i = 0; i < instances; i += 1) history.report(who(hot(i)).uid, 'first');
-  history.settle();
   history.sync(ROOM);
-  history.settle();
+  for (let from = 0; from < instances; from += PORTION) {
+    const portion = Array.from({ length: Math.min(PORTION, instances - from) }, (_, i) => hot(from + i));
+    for (const number of portion) history.put(spec(number, 1));
+    history.settle();
+    for (const number of portion) history.report(who(number).uid, 'first');
+    history.settle();
+  }
   return history;
 }
 
@@ -102,15 +104,15 @@ async function throughSqlite(): Promise<number[]> {
     const epoch = (await store.acquire('bench', 'bench', 60_000))?.epoch ?? 0;
     const log: NewEvent[] = [];
     const history = new History(({ seq: _seq, at: _at, v: _v, ...event }) => log.push(event as NewEvent));
-    declareAll(history);
+    fleet(INSTANCES, history);
     const state = emptyState('bench');
     const agenda = new Agenda();
     const now = (): number => history.now;
     const take = async (): Promise<void> => {
-      for (const event of await store.append('bench', log.splice(0), now)) evolve(state, event);
+      for (const event of await store.append('bench', log.splice(0, 5_000), now)) evolve(state, event);
       conclude(state, agenda, plan(state, agenda, history.now), []);
     };
-    await take();
+    while (log.length > 0) await take();
     const times: number[] = [];
     for (let round = 0; round < STORE_ROUNDS + 3; round += 1) {
       history.now += BETWEEN_ROUNDS_MS;
@@ -139,16 +141,4 @@ async function throughSqlite(): Promise<number[]> {
     await store.close();
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-function declareAll(history: History): void {
-  const spec = template('info');
-  history.own();
-  history.sync(INSTANCES);
-  for (let i = 0; i < INSTANCES; i += 1) history.put(spec(hot(i), 1));
-  history.settle();
-  for (let i = 0; i < INSTANCES; i += 1) history.report(who(hot(i)).uid, 'first');
-  history.settle();
-  history.sync(ROOM);
-  history.settle();
 }

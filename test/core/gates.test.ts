@@ -9,7 +9,11 @@ import { BEATS, config, external, lab, lazy, plugin, T0, type Lab } from '../sup
 type Part = Parameters<Lab['declare']>[1];
 
 /** So many alike, up, under one revision. */
-function fleetOf(count: number, part: Part = {}, options: Parameters<typeof lab>[0] = {}): { fleet: Lab; names: string[] } {
+function fleetOf(
+  count: number,
+  part: Part = {},
+  options: Parameters<typeof lab>[0] = {},
+): { fleet: Lab; names: string[] } {
   const fleet = lab({ ...options });
   fleet.policy({ maxInFlight: 1_000, ...options.policy });
   const names = many(count);
@@ -19,12 +23,14 @@ function fleetOf(count: number, part: Part = {}, options: Parameters<typeof lab>
 }
 
 const first = (names: readonly string[]): string => names[0] ?? '';
-const holds = (fleet: Lab, names: readonly string[]): Set<string | null> => new Set(names.map((name) => fleet.hold(name)));
+const holds = (fleet: Lab, names: readonly string[]): Set<string | null> =>
+  new Set(names.map((name) => fleet.hold(name)));
 const override = (fleet: Lab, part: { target?: string; identity?: string; rollout?: boolean }): void => {
   const { target = null, identity = null, rollout = false } = part;
   fleet.put({ type: 'command.issued', data: { verb: 'override', target, identity, rollout } });
 };
-const sweep = (fleet: Lab, began = fleet.state.seq): void => void fleet.put({ type: 'sweep.completed', data: { target: 'docker', began } });
+const sweep = (fleet: Lab, began = fleet.state.seq): void =>
+  void fleet.put({ type: 'sweep.completed', data: { target: 'docker', began } });
 const cleared = (fleet: Lab): void => void fleet.put({ type: 'target.cleared', data: { target: 'docker' } });
 
 describe('the order of the gates', () => {
@@ -92,7 +98,10 @@ describe('target seen', () => {
     fleet.own();
     fleet.sync('docker', { identity: 'another-engine' });
     fleet.settle();
-    assert.deepEqual(names.map((name) => fleet.phase(name)), ['ERROR', 'ERROR', 'ERROR']);
+    assert.deepEqual(
+      names.map((name) => fleet.phase(name)),
+      ['ERROR', 'ERROR', 'ERROR'],
+    );
     fleet.advance(86_400_000);
     assert.deepEqual(decided(fleet, undefined, before), []);
     override(fleet, { target: 'docker', identity: 'another-engine' });
@@ -100,7 +109,10 @@ describe('target seen', () => {
     assert.equal(fleet.state.targets.get('docker')?.synced, false, 'and then it is looked at first');
     fleet.sync('docker', { identity: 'another-engine' });
     fleet.settle();
-    assert.deepEqual(names.map((name) => fleet.phase(name)), ['RUNNING', 'RUNNING', 'RUNNING']);
+    assert.deepEqual(
+      names.map((name) => fleet.phase(name)),
+      ['RUNNING', 'RUNNING', 'RUNNING'],
+    );
   });
 
   test('a target that comes back under its own identity is believed again', () => {
@@ -221,13 +233,20 @@ describe('operator hold', () => {
   });
 
   test('it holds what it names: a target, some instances, or all', () => {
-    for (const [scope, held] of [[{ target: 'box' }, ['b']], [{ instances: ['a'] }, ['a']], [{}, ['a', 'b']]] as const) {
+    for (const [scope, held] of [
+      [{ target: 'box' }, ['b']],
+      [{ instances: ['a'] }, ['a']],
+      [{}, ['a', 'b']],
+    ] as const) {
       const fleet = lab({ targets: ['docker', 'box'] });
       fleet.declare('a');
       fleet.declare('b', { target: 'box' });
       fleet.holdFleet(scope);
       fleet.drain();
-      assert.deepEqual(['a', 'b'].filter((name) => fleet.hold(name) === 'operator-hold'), held);
+      assert.deepEqual(
+        ['a', 'b'].filter((name) => fleet.hold(name) === 'operator-hold'),
+        held,
+      );
     }
   });
 
@@ -334,7 +353,10 @@ describe('target breaker', () => {
 
 describe('blast radius', () => {
   test('L51 at most five, or 30 %, are healed at once; one more, and all of them wait', () => {
-    for (const [count, most] of [[10, 5], [100, 30]] as const) {
+    for (const [count, most] of [
+      [10, 5],
+      [100, 30],
+    ] as const) {
       for (const lost of [most, most + 1]) {
         const { fleet, names } = fleetOf(count);
         const gone = names.slice(0, lost);
@@ -482,8 +504,14 @@ describe('blast radius', () => {
     const before = fleet.state.seq;
     fleet.exits(names[7] ?? '');
     fleet.drain();
-    const said = fleet.events('tick.decided').filter((event) => event.seq > before).flatMap((event) => event.data.holds);
-    assert.deepEqual(said.map((hold) => hold.instance), [names[7]]);
+    const said = fleet
+      .events('tick.decided')
+      .filter((event) => event.seq > before)
+      .flatMap((event) => event.data.holds);
+    assert.deepEqual(
+      said.map((hold) => hold.instance),
+      [names[7]],
+    );
   });
 });
 
@@ -735,7 +763,10 @@ describe('rollout', () => {
 
   test('never are more than maxUnavailable down for it, and all are updated in the end', () => {
     const { fleet, names } = fleetOf(30);
-    fleet.policy({ maxInFlight: 1_000, rollout: { maxUnavailable: 0.2, healthyForMs: 5_000, maxFailures: 1, waitIdleMs: 600_000 } });
+    fleet.policy({
+      maxInFlight: 1_000,
+      rollout: { maxUnavailable: 0.2, healthyForMs: 5_000, maxFailures: 1, waitIdleMs: 600_000 },
+    });
     apply(fleet, names);
     let most = 0;
     for (let second = 0; second < 600 && current(fleet, names).length < 30; second += 1) {
@@ -757,13 +788,25 @@ describe('rollout', () => {
     fleet.advance(3_600_000);
     const others = names.filter((name) => name !== canary);
     assert.deepEqual(holds(fleet, others), new Set(['rollout-failed']));
-    assert.equal(others.every((name) => fleet.inst(name).resource?.state === 'running'), true);
-    assert.deepEqual(new Set(decisions(fleet, undefined, 0).filter((action) => action.type === 'update').map((action) => action.instance)), new Set([canary]));
+    assert.equal(
+      others.every((name) => fleet.inst(name).resource?.state === 'running'),
+      true,
+    );
+    assert.deepEqual(
+      new Set(
+        decisions(fleet, undefined, 0)
+          .filter((action) => action.type === 'update')
+          .map((action) => action.instance),
+      ),
+      new Set([canary]),
+    );
   });
 
   test('L79 a bad key stops at the first', () => {
     const { fleet, names } = fleetOf(10, { config: config('old key') });
-    const hashes = Object.fromEntries(names.map((name) => [fleet.inst(name).uid, { ...fleet.inst(name).hashes, config: '1:new key' }]));
+    const hashes = Object.fromEntries(
+      names.map((name) => [fleet.inst(name).uid, { ...fleet.inst(name).hashes, config: '1:new key' }]),
+    );
     fleet.put({ type: 'secret.rotated', data: { secret: 'llm', version: 2, hashes } });
     fleet.drain();
     assert.equal(atWork(fleet).length, 1);
@@ -791,7 +834,13 @@ describe('rollout', () => {
     fleet.succeed(canary);
     fleet.advance(3_600_000);
     assert.equal(fleet.state.rollout?.failures, 1);
-    assert.deepEqual(holds(fleet, names.filter((name) => name !== canary)), new Set(['rollout-failed']));
+    assert.deepEqual(
+      holds(
+        fleet,
+        names.filter((name) => name !== canary),
+      ),
+      new Set(['rollout-failed']),
+    );
   });
 
   test('L74 a new revision lifts the hold of a failed one, and what it broke is repaired first, at once', () => {
@@ -866,7 +915,10 @@ describe('rollout', () => {
     rollOut(fleet);
     assert.deepEqual(current(fleet, sleepers), sleepers);
     assert.deepEqual(new Set(sleepers.map((name) => fleet.phase(name))), new Set(['SLEEPING']));
-    assert.deepEqual(current(fleet, names), names.filter((name) => name !== stopped));
+    assert.deepEqual(
+      current(fleet, names),
+      names.filter((name) => name !== stopped),
+    );
     assert.equal(fleet.state.rollout?.failures, 0);
   });
 

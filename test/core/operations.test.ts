@@ -147,7 +147,11 @@ describe('late, lost and repeated results', () => {
     fleet.drain();
     const newer = fleet.inst('a').operation?.id;
     assert.notEqual(newer, old);
-    const data = { operation: old, outcome: 'failed', error: { class: 'terminal', fault: 'instance', code: 'x', message: 'late' } } as const;
+    const data = {
+      operation: old,
+      outcome: 'failed',
+      error: { class: 'terminal', fault: 'instance', code: 'x', message: 'late' },
+    } as const;
     fleet.put({ type: 'operation.ended', ...fleet.of('a'), data });
     assert.equal(fleet.inst('a').operation?.id, newer);
     assert.deepEqual(fleet.inst('a').concerns, {});
@@ -195,7 +199,10 @@ describe('late, lost and repeated results', () => {
     fleet.fail('a');
     fleet.drain();
     assert.equal(fleet.inst('a').existed, false);
-    assert.deepEqual(decisions(fleet, 'a').map((action) => action.rule), ['create', 'create']);
+    assert.deepEqual(
+      decisions(fleet, 'a').map((action) => action.rule),
+      ['create', 'create'],
+    );
     fleet.settle();
     fleet.exits('a');
     for (let at = 0; at < 3; at += 1) {
@@ -214,7 +221,11 @@ describe('late, lost and repeated results', () => {
       const before = fleet.state.seq;
       fleet.command('a', 'reconcile');
       fleet.settle();
-      assert.equal(decided(fleet, 'a', before).some((type) => type.startsWith('provision')), false, seen);
+      assert.equal(
+        decided(fleet, 'a', before).some((type) => type.startsWith('provision')),
+        false,
+        seen,
+      );
     }
   });
 });
@@ -360,7 +371,11 @@ describe('superseding', () => {
       fleet.put({ type: 'work.began', ...fleet.of('a'), data: {} });
       fleet.seen('a', 'missing');
       fleet.settle();
-      assert.deepEqual(decided(fleet, 'a', before).filter((type) => /provision|start/u.test(type)), [], want);
+      assert.deepEqual(
+        decided(fleet, 'a', before).filter((type) => /provision|start/u.test(type)),
+        [],
+        want,
+      );
     }
   });
 });
@@ -478,7 +493,10 @@ describe('failures', () => {
   });
 
   test('L31 a failed update never escalates: what exists is neither destroyed nor created again', () => {
-    const fleet = up({}, { policy: { rollout: { maxUnavailable: 1, healthyForMs: 1_000, maxFailures: 1_000, waitIdleMs: 0 } } });
+    const fleet = up(
+      {},
+      { policy: { rollout: { maxUnavailable: 1, healthyForMs: 1_000, maxFailures: 1_000, waitIdleMs: 0 } } },
+    );
     const before = fleet.state.seq;
     fleet.declare('a', { run: { image: 'bot:2' } });
     for (let at = 0; at < 30; at += 1) {
@@ -486,7 +504,10 @@ describe('failures', () => {
       if (fleet.operation('a') !== null) fleet.fail('a', {}, fleet.look('a', 'running'));
       fleet.advance(60_000);
     }
-    assert.deepEqual(new Set(decided(fleet, 'a', before).filter((type) => !type.startsWith('rollout'))), new Set(['update']));
+    assert.deepEqual(
+      new Set(decided(fleet, 'a', before).filter((type) => !type.startsWith('rollout'))),
+      new Set(['update']),
+    );
     assert.equal(state(fleet), 'running');
     assert.equal(fleet.phase('a'), 'ERROR');
   });
@@ -513,17 +534,38 @@ describe('failures', () => {
       return failures(fleet);
     };
     const saw = (fleet: Lab, incarnation: string) => ({ ...fleet.look('a', 'stopped'), incarnation, exit: CRASH });
-    assert.equal(story((fleet, _, end) => (end(), fleet.fail('a'))), 2, 'before');
-    assert.equal(story((fleet, life) => fleet.fail('a', {}, saw(fleet, life))), 2, 'with it');
-    assert.equal(story((fleet, life, end) => (fleet.fail('a', {}, saw(fleet, life)), end())), 2, 'after');
-    assert.equal(story((fleet, life, end) => (end(), ends(fleet, 'a', { outcome: 'succeeded', saw: saw(fleet, life) }))), 2, 'before a success');
-    assert.equal(story((fleet, life) => ends(fleet, 'a', { outcome: 'succeeded', saw: saw(fleet, life) })), 2, 'within a success');
+    assert.equal(
+      story((fleet, _, end) => (end(), fleet.fail('a'))),
+      2,
+      'before',
+    );
+    assert.equal(
+      story((fleet, life) => fleet.fail('a', {}, saw(fleet, life))),
+      2,
+      'with it',
+    );
+    assert.equal(
+      story((fleet, life, end) => (fleet.fail('a', {}, saw(fleet, life)), end())),
+      2,
+      'after',
+    );
+    assert.equal(
+      story((fleet, life, end) => (end(), ends(fleet, 'a', { outcome: 'succeeded', saw: saw(fleet, life) }))),
+      2,
+      'before a success',
+    );
+    assert.equal(
+      story((fleet, life) => ends(fleet, 'a', { outcome: 'succeeded', saw: saw(fleet, life) })),
+      2,
+      'within a success',
+    );
   });
 
   test('L42 "done" without effect is a failure: it backs off instead of being decided at every tick', () => {
     type Answer = (fleet: Lab) => Omit<EventData['operation.ended'], 'operation'>;
     const stories: { kind: OperationKind; concern: string; fleet: Lab; answer: Answer }[] = [];
-    const add = (kind: OperationKind, concern: string, fleet: Lab, answer: Answer): void => void stories.push({ kind, concern, fleet, answer });
+    const add = (kind: OperationKind, concern: string, fleet: Lab, answer: Answer): void =>
+      void stories.push({ kind, concern, fleet, answer });
     const done = { outcome: 'succeeded' } as const;
     const provision = lab();
     provision.declare('a');
@@ -539,7 +581,10 @@ describe('failures', () => {
     add('destroy', 'stop', destroy, (fleet) => ({ ...done, saw: fleet.look('a', 'running') }));
     const update = up();
     update.declare('a', { run: { image: 'bot:2' } });
-    add('update', 'update', update, (fleet) => ({ ...done, saw: { ...fleet.look('a', 'running'), incarnation: fleet.newLife(), infra: '1:other' } }));
+    add('update', 'update', update, (fleet) => ({
+      ...done,
+      saw: { ...fleet.look('a', 'running'), incarnation: fleet.newLife(), infra: '1:other' },
+    }));
     const sleeper = asleep();
     sleeper.declare('a', { run: { image: 'bot:2' } });
     add('update', 'update', sleeper, (fleet) => ({ ...done, saw: fleet.look('a', 'stopped') }));
@@ -572,7 +617,8 @@ describe('failures', () => {
     fleet.declare('a', { run: { image: 'bot:2' } });
     for (let at = 0; at < 5 && fleet.operation('a') !== 'start'; at += 1) {
       fleet.drain();
-      if (fleet.operation('a') === 'update') ends(fleet, 'a', { outcome: 'succeeded', saw: fleet.look('a', 'stopped') });
+      if (fleet.operation('a') === 'update')
+        ends(fleet, 'a', { outcome: 'succeeded', saw: fleet.look('a', 'stopped') });
       fleet.drain();
     }
     assert.equal(fleet.operation('a'), 'start');
@@ -1051,7 +1097,10 @@ describe('what is written', () => {
     fleet.declare('a', { heartbeat: BEATS, config: config(1) });
     for (let at = 0; at < 300; at += 1) {
       fleet.drain();
-      if (fleet.operation('a') !== null) at % 3 === 0 ? fleet.succeed('a') : fleet.fail('a', { class: at % 7 === 0 ? 'terminal' : 'transient' });
+      if (fleet.operation('a') !== null) {
+        if (at % 3 === 0) fleet.succeed('a');
+        else fleet.fail('a', { class: at % 7 === 0 ? 'terminal' : 'transient' });
+      }
       if (at % 11 === 0 && state(fleet) === 'running') fleet.exits('a');
       fleet.drain();
       const { operation, hold, phase, uid } = fleet.inst('a');

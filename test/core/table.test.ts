@@ -26,18 +26,18 @@ function asleep(part: Parameters<Lab['declare']>[1] = {}): Lab {
 
 const refused = (fleet: Lab): void =>
   void fleet.put({ type: 'target.refused', data: { target: 'docker', message: 'permission denied', identity: null } });
-const stale = (fleet: Lab): void => void fleet.put({ type: 'target.stale', data: { target: 'docker', message: 'no answer for 90 s' } });
+const stale = (fleet: Lab): void =>
+  void fleet.put({ type: 'target.stale', data: { target: 'docker', message: 'no answer for 90 s' } });
 const hash = (fleet: Lab): string => fleet.inst('a').hashes.config ?? '';
 
 describe('the table', () => {
   test('has the 22 rows of the design, in its order, and ends the search where the design does', () => {
     assert.deepEqual(
       TABLE.map((row) => `${row.id}${row.final ? '.' : ''}`),
-      [
-        ...['operating.', 'deleting.', 'unseen.', 'stop-asked.', 'stopped.', 'offline.', 'gave-up.', 'create.', 'missing.'],
-        ...['asleep', 'changing.', 'start.', 'update', 'restart-asked', 'starting', 'idle', 'silent', 'config', 'plugins'],
-        ...['agent-degraded', 'running.', 'unclassified.'],
-      ],
+      (
+        'operating. deleting. unseen. stop-asked. stopped. offline. gave-up. create. missing. asleep changing. start. update ' +
+        'restart-asked starting idle silent config plugins agent-degraded running. unclassified.'
+      ).split(' '),
     );
   });
 
@@ -383,7 +383,10 @@ describe('row 7, gave-up', () => {
     fleet.declare('a', { run: { image: 'bot:2' } });
     assert.equal(outlook(fleet, 'a').row, 'start');
     const rotated = gaveUp();
-    rotated.put({ type: 'secret.rotated', data: { secret: 'llm', version: 2, hashes: { [rotated.inst('a').uid]: rotated.inst('a').hashes } } });
+    rotated.put({
+      type: 'secret.rotated',
+      data: { secret: 'llm', version: 2, hashes: { [rotated.inst('a').uid]: rotated.inst('a').hashes } },
+    });
     assert.equal(outlook(rotated, 'a').row, 'start');
   });
 
@@ -426,7 +429,12 @@ describe('row 8, create', () => {
     const fleet = lab();
     fleet.declare('a', { config: config(1), plugins: [plugin('git+file:///x#v1')] });
     fleet.settle();
-    assert.deepEqual(decided(fleet, 'a'), ['provision unstarted', 'persist-config unstarted', 'install-plugin unstarted', 'start']);
+    assert.deepEqual(decided(fleet, 'a'), [
+      'provision unstarted',
+      'persist-config unstarted',
+      'install-plugin unstarted',
+      'start',
+    ]);
     assert.equal(fleet.phase('a'), 'RUNNING');
   });
 
@@ -471,7 +479,12 @@ describe('row 10, asleep', () => {
     const before = fleet.state.seq;
     fleet.declare('a', { run: { image: 'bot:2' }, config: config(2), plugins: [plugin('git+file:///x#v2')] });
     fleet.settle();
-    assert.deepEqual(decided(fleet, 'a', before), ['update unstarted', 'persist-config unstarted', 'install-plugin unstarted', 'rollout-proved']);
+    assert.deepEqual(decided(fleet, 'a', before), [
+      'update unstarted',
+      'persist-config unstarted',
+      'install-plugin unstarted',
+      'rollout-proved',
+    ]);
     assert.equal(fleet.phase('a'), 'SLEEPING');
     assert.equal(fleet.inst('a').resource?.state, 'stopped');
   });
@@ -487,7 +500,12 @@ describe('row 10, asleep', () => {
     test(`${reason} is a reason to be awake`, () => {
       const fleet = asleep();
       if (reason === 'a wake') fleet.command('a', 'wake');
-      else fleet.put({ type: 'work.began', ...fleet.of('a'), data: reason === 'work' ? {} : { leaseUntil: fleet.now + 60_000 } });
+      else
+        fleet.put({
+          type: 'work.began',
+          ...fleet.of('a'),
+          data: reason === 'work' ? {} : { leaseUntil: fleet.now + 60_000 },
+        });
       assert.deepEqual(outlook(fleet, 'a'), { row: 'start', phase: 'PENDING', does: 'start', hold: null });
     });
   }
@@ -500,7 +518,10 @@ describe('row 10, asleep', () => {
   });
 
   test('exit 0 of a lazy one is sleep, exit 1 is a crash', () => {
-    for (const [code, row] of [[0, 'asleep'], [1, 'start']] as const) {
+    for (const [code, row] of [
+      [0, 'asleep'],
+      [1, 'start'],
+    ] as const) {
       const fleet = asleep();
       fleet.command('a', 'wake');
       fleet.settle();
@@ -547,7 +568,12 @@ describe('row 12, start', () => {
     fleet.exits('a');
     fleet.declare('a', { run: { image: 'bot:2' }, config: config(2), plugins: [plugin('git+file:///x#v2')] });
     fleet.settle();
-    assert.deepEqual(decided(fleet, 'a', before), ['update unstarted', 'persist-config unstarted', 'install-plugin unstarted', 'start']);
+    assert.deepEqual(decided(fleet, 'a', before), [
+      'update unstarted',
+      'persist-config unstarted',
+      'install-plugin unstarted',
+      'start',
+    ]);
   });
 
   test('repairs that are held or have failed do not keep it down: what exists is started', () => {
@@ -570,7 +596,11 @@ describe('row 12, start', () => {
     fleet.put({
       type: 'operation.ended',
       ...fleet.of('a'),
-      data: { operation: fleet.inst('a').operation?.id ?? '', outcome: 'succeeded', saw: { ...fleet.look('a', 'running'), incarnation: life } },
+      data: {
+        operation: fleet.inst('a').operation?.id ?? '',
+        outcome: 'succeeded',
+        saw: { ...fleet.look('a', 'running'), incarnation: life },
+      },
     });
     fleet.settle();
     assert.equal(fleet.phase('a'), 'RUNNING');
@@ -640,7 +670,12 @@ describe('row 14, restart-asked', () => {
     }
     assert.deepEqual(outlook(fleet, 'a'), { row: 'restart-asked', phase: 'PENDING', does: null, hold: 'backoff' });
     fleet.put({ type: 'config.observed', ...fleet.of('a'), data: { hash: '1:foreign' } });
-    assert.deepEqual(outlook(fleet, 'a'), { row: 'restart-asked', phase: 'PENDING', does: 'apply-config', hold: 'backoff' });
+    assert.deepEqual(outlook(fleet, 'a'), {
+      row: 'restart-asked',
+      phase: 'PENDING',
+      does: 'apply-config',
+      hold: 'backoff',
+    });
   });
 
   test('a start since then answers it, too', () => {
@@ -764,7 +799,12 @@ describe('row 16, idle', () => {
       const fleet = awake({ heartbeat: BEATS });
       fleet.report('a', 'first');
       if (work === 'task') fleet.report('a', 'busy');
-      else fleet.put({ type: 'work.began', ...fleet.of('a'), data: work === 'request' ? {} : { leaseUntil: fleet.now + 7_200_000 } });
+      else
+        fleet.put({
+          type: 'work.began',
+          ...fleet.of('a'),
+          data: work === 'request' ? {} : { leaseUntil: fleet.now + 7_200_000 },
+        });
       fleet.advance(3_600_000);
       assert.equal(fleet.phase('a'), 'RUNNING', work);
     }
@@ -852,7 +892,11 @@ describe('row 17, silent', () => {
     fleet.put({
       type: 'operation.ended',
       ...fleet.of('a'),
-      data: { operation: fleet.inst('a').operation?.id ?? '', outcome: 'succeeded', probe: { ok: false, message: 'connection refused' } },
+      data: {
+        operation: fleet.inst('a').operation?.id ?? '',
+        outcome: 'succeeded',
+        probe: { ok: false, message: 'connection refused' },
+      },
     });
     fleet.drain();
     assert.equal(fleet.operation('a'), 'restart');
@@ -955,7 +999,10 @@ describe('row 18, config', () => {
   });
 
   test('what the agent itself says differs: enforced by default, only shown under report', () => {
-    for (const [drift, does] of [['enforce', 'apply-config'], ['report', null]] as const) {
+    for (const [drift, does] of [
+      ['enforce', 'apply-config'],
+      ['report', null],
+    ] as const) {
       const fleet = up({ config: config(1), drift });
       fleet.put({ type: 'config.observed', ...fleet.of('a'), data: { hash: '1:foreign' } });
       assert.deepEqual(outlook(fleet, 'a'), { row: 'config', phase: 'DEGRADED', does, hold: null });
@@ -1002,7 +1049,10 @@ describe('row 19, plugins', () => {
     fleet.drain();
     fleet.fail('a', { class: 'terminal', code: 'no-such-ref' });
     fleet.settle();
-    assert.deepEqual(fleet.inst('a').plugins?.map((one) => one.source), [Y]);
+    assert.deepEqual(
+      fleet.inst('a').plugins?.map((one) => one.source),
+      [Y],
+    );
     assert.equal(fleet.phase('a'), 'DEGRADED');
   });
 
@@ -1101,7 +1151,10 @@ describe('who goes first', () => {
     const before = fleet.state.seq;
     assert.equal(outlook(fleet, 'a').row, 'update');
     fleet.settle();
-    assert.deepEqual(decided(fleet, 'a', before).filter((type) => type !== 'rollout-proved'), ['update']);
+    assert.deepEqual(
+      decided(fleet, 'a', before).filter((type) => type !== 'rollout-proved'),
+      ['update'],
+    );
   });
 
   test('idle before silent: what nobody needs is not healed, it is put to sleep', () => {
@@ -1121,6 +1174,9 @@ describe('who goes first', () => {
     fleet.degraded('a');
     fleet.report('a', 'silent');
     const { actions } = fleet.tick();
-    assert.deepEqual(actions.map((action) => action.type), ['update']);
+    assert.deepEqual(
+      actions.map((action) => action.type),
+      ['update'],
+    );
   });
 });

@@ -47,14 +47,21 @@ export const phases = (fleet: Lab, name: string, since = 0): Phase[] =>
 
 /** Flaps said of an instance, oldest first. */
 export const flaps = (fleet: Lab, name: string): string[] =>
-  fleet.events('flap.observed').filter((event) => event.instance === name).map((event) => event.data.kind);
+  fleet
+    .events('flap.observed')
+    .filter((event) => event.instance === name)
+    .map((event) => event.data.kind);
 
 /** Names whose operation is in flight, in order. */
 export const atWork = (fleet: Lab): string[] =>
-  [...fleet.state.instances.values()].filter((inst) => inst.operation !== null).map((inst) => inst.name).sort();
+  [...fleet.state.instances.values()]
+    .filter((inst) => inst.operation !== null)
+    .map((inst) => inst.name)
+    .sort();
 
 /** "n-00", "n-01", …: declared alike, under one revision. */
-export const many = (count: number, prefix = 'n'): string[] => Array.from({ length: count }, (_, at) => `${prefix}-${String(at).padStart(2, '0')}`);
+export const many = (count: number, prefix = 'n'): string[] =>
+  Array.from({ length: count }, (_, at) => `${prefix}-${String(at).padStart(2, '0')}`);
 
 /** Ticks at its alarms until an operation of it is in flight. How long that took, ms. */
 export function untilOperating(fleet: Lab, name: string): number {
@@ -62,7 +69,10 @@ export function untilOperating(fleet: Lab, name: string): number {
   fleet.drain();
   while (fleet.operation(name) === null) {
     const { phase, hold } = fleet.inst(name);
-    assert.ok(Number.isFinite(fleet.agenda.nextAt), `${name} is ${phase}, hold ${hold?.reason}: nothing will ever look again`);
+    assert.ok(
+      Number.isFinite(fleet.agenda.nextAt),
+      `${name} is ${phase}, hold ${hold?.reason}: nothing will ever look again`,
+    );
     fleet.advance(Math.max(1, fleet.agenda.nextAt - fleet.now));
   }
   return fleet.now - from;

@@ -12,7 +12,6 @@ import { mkdirSync, mkdtempSync, readFileSync, realpathSync, writeFileSync } fro
 import { type IncomingHttpHeaders, type IncomingMessage, request as httpRequest } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Json } from '../../src/core/model.ts';
@@ -54,6 +53,8 @@ export interface World {
   refused(options: UpOptions): Promise<Ended>;
   /** Any program, to its end. */
   run(command: string, args: readonly string[], env?: Environment): Promise<Ended>;
+  /** Agents of this deployment are ours: to be told where no `holdfast.db` below the folder tells it. */
+  owns(deployment: string): void;
   /** To be unmounted at the end. */
   mounted(folder: string): void;
   /** Removes everything. */
@@ -183,6 +184,7 @@ export async function openWorld(): Promise<World> {
     folder,
     agent: (...args) => [process.execPath, agentFile, ...args.map(String)],
     run: (command, args, extra) => launch(command, args, extra).ended,
+    owns: (deployment) => reap(`deployment ${deployment}`),
     mounted: (place) => reap(`mount ${place}`),
 
     async refused(options) {
@@ -199,9 +201,9 @@ export async function openWorld(): Promise<World> {
         if (started.over()) throw new Fatal(`the server ended instead of coming up: ${started.said()}`);
         return /is up at (http:\S+)/.exec(started.said())?.[1];
       });
-      const pid = Number(readFileSync(join(data, 'holdfast.pid'), { encoding: 'utf8', flag: 'a+' })) || (started.child.pid ?? 0);
+      // npm and its shell stand between us and it.
+      const pid = options.npm === true ? Number(readFileSync(join(data, 'holdfast.pid'), 'utf8')) : (started.child.pid ?? 0);
       reap(`server ${pid}`);
-      reap(`deployment ${deploymentOf(data)}`);
       return openPlane({ started, data, url, pid, cli: (args) => cli(data, args) });
     },
 
@@ -211,18 +213,6 @@ export async function openWorld(): Promise<World> {
       assert.equal(code, 0, 'the world could not be removed');
     },
   };
-}
-
-/** '' for a server on PostgreSQL: it says its deployment in what its agents carry. */
-function deploymentOf(data: string): string {
-  try {
-    const db = new DatabaseSync(join(data, 'holdfast.db'), { readOnly: true });
-    const row = db.prepare('SELECT deployment FROM store').get();
-    db.close();
-    return String(row?.['deployment'] ?? '');
-  } catch {
-    return '';
-  }
 }
 
 // ── programs ────────────────────────────────────────────────────────────────────────────────────────────────────────

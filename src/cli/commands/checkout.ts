@@ -31,8 +31,8 @@ export function registerSim(session: Session): void {
         .option('--seed <number>', 'which history (default: a new one, which is said)', wholeNumber)
         .option('--hours <number>', 'simulated hours', wholeNumber, DEFAULT_HOURS),
     run: async ({ json }, _args, { seed, hours }) => {
-      const sim = await loadSim();
-      return await sim.runSim({ seed: seed ?? null, hours, json });
+      const { runSim } = await import('../sim.ts');
+      return await runSim({ seed: seed ?? null, hours, json });
     },
   });
 }
@@ -56,16 +56,6 @@ export function registerBench(session: Session): void {
       return await runNode([file, ...args, ...(json === true ? ['--json'] : [])]);
     },
   });
-}
-
-async function loadSim(): Promise<{ readonly runSim: (options: SimOptions) => Promise<number> }> {
-  const path: string = '../sim.ts';
-  try {
-    return (await import(path)) as { runSim: (options: SimOptions) => Promise<number> };
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error;
-    throw new Failure('no-checkout', 'The simulator is part of the checkout, not of this package.');
-  }
 }
 
 /** This Node with this terminal; its exit code is ours. It ends with us: Ctrl-C reaches the whole group. */

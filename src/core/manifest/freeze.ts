@@ -94,7 +94,7 @@ function targetType(name: string | undefined, context: ManifestContext, fail: Fa
   const type = context.targets.get(name);
   if (type === undefined) {
     const hint = didYouMean(name, known);
-    fail(['target'], `unknown target "${name}"${hint === '' ? ':' : `${hint}`} known targets are ${listNames(known)}`);
+    fail(['target'], `unknown target "${name}"${hint === '' ? ':' : hint} known targets are ${listNames(known)}`);
     return null;
   }
   return type;

@@ -93,5 +93,5 @@ export function mapStrings(value: Json, change: (text: string) => string): Json 
   if (typeof value === 'string') return change(value);
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return value.map((inner: Json) => mapStrings(inner, change));
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, mapStrings(inner as Json, change)]));
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, mapStrings(inner, change)]));
 }

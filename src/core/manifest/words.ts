@@ -73,12 +73,12 @@ export function shown(path: Path, value: Json): Json {
   if (typeof value === 'string') return SECRET_LOOKS.test(value) ? HIDDEN : value;
   if (Array.isArray(value)) {
     return value.map((inner: Json, i: number) => {
-      const flag: Json | undefined = i === 0 ? undefined : value[i - 1];
+      const flag: Json | undefined = i === 0 ? undefined : (value as readonly Json[])[i - 1];
       const named = typeof flag === 'string' && flag.startsWith('-') && SECRET_NAMES.test(flag);
       return named ? HIDDEN : shown([], inner);
     });
   }
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, shown([key], inner as Json)]));
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, shown([key], inner)]));
 }
 
 // ── details ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -28,7 +28,7 @@ export async function apply(world: World, fleetName: string | null, ask: ApplyAs
   };
   const read = readManifest(ask.text, context);
   if (!read.ok) {
-    const errors = read.errors.map(({ path, line, message }) => ({ path: String(path), line: line ?? null, message }));
+    const errors = read.errors.map(({ path, line, message }) => ({ path, line, message }));
     throw new Refusal('invalid', 'manifest', `the manifest has ${errors.length === 1 ? 'an error' : `${errors.length} errors`}; nothing was applied`, errors);
   }
   const { manifest } = read;

@@ -54,8 +54,14 @@ function outcome(fleet: Fleet, uid: string, seq: number): WaitResult | null {
   if (state.seq < seq || state.dirty.has(uid)) return null;
   const inst = state.instances.get(uid);
   if (inst === undefined) return gone;
-  const verdict = verdictOf(inst);
+  const verdict = unlooked(fleet, inst) ? null : verdictOf(inst);
   return verdict === null ? null : { outcome: verdict, ...told(fleet, inst) };
+}
+
+/** Since we started, nobody has looked at its target: what is folded is what was so when the last owner wrote it (L13). */
+function unlooked(fleet: Fleet, inst: Instance): boolean {
+  const target = fleet.loop.state.targets.get(inst.spec.target);
+  return inst.spec.targetType !== 'external' && target !== undefined && !target.synced && target.stale === null && target.refused === null;
 }
 
 function verdictOf(inst: Instance): 'succeeded' | 'failed' | 'held' | null {
