@@ -55,6 +55,6 @@ async function addressOf(child: ChildProcess): Promise<string> {
 export async function apply(server: Server, folder: string, fleet: string, manifest: string): Promise<void> {
   const token = readFileSync(join(folder, 'admin.token'), 'utf8').trim();
   const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
-  const answer = await fetch(`${server.url}/v1/fleets/${fleet}/manifest`, { method: 'PUT', headers, body: manifest });
+  const answer = await fetch(`${server.url}/v1/fleets/${fleet}`, { method: 'PUT', headers, body: manifest });
   if (!answer.ok) throw new Error(`the manifest was refused (${answer.status}): ${await answer.text()}`);
 }

@@ -146,7 +146,8 @@ function stuck({ state, inst, now, agenda }: Seen): string | null {
   // A row below the one that speaks may wait for room: that, too, is waiting for something.
   if (AT_REST.has(inst.phase) || alarm !== null || agenda?.waits(inst.uid) === true) return null;
   const c = new Case(state, inst, now);
-  const { row, proposal } = judge(c, new Slots(state));
+  const { row, phase, proposal } = judge(c, new Slots(state));
+  if (phase !== inst.phase) return `it is shown as ${inst.phase}, is ${phase} by row "${row.id}", and nobody looks`;
   if (proposal !== null) return `row "${row.id}" would ${proposal.type}, and nobody looks`;
   if (agenda === null && Number.isFinite(c.wakeAt)) return null;
   return awaitsFact(c, row.id) ? null : `it is ${inst.phase} by row "${row.id}", which waits for no fact, no time and no hold`;

@@ -34,3 +34,10 @@ export const MAX_WAIT_MS = 10 * 60_000;
 export const WATCH_PAGE_EVENTS = 500;
 /** A health probe's own deadline. */
 export const PROBE_TIMEOUT_MS = 5_000;
+
+/** Wake proxy: requests that wait for instances to be ready, in all and for each; and how long each waits. */
+export const WAKE_QUEUE = 2_000;
+export const WAKE_QUEUE_EACH = 200;
+export const WAKE_WAIT_MS = 60_000;
+/** A pause this long after the last request ends the work. */
+export const WORK_LINGER_MS = 1_000;
