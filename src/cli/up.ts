@@ -6,8 +6,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
-import { parseListen, type Listen } from '../core/server-file.ts';
+import { parseListen, type Listen, type ServerFile } from '../core/server-file.ts';
 import { createApp, listen, type Listening } from '../http/server.ts';
+import { startProxy, type Proxy, type ProxyWorld } from '../proxy/server.ts';
 import { StoreError } from '../ports/store.ts';
 import { compose, StartError, type Composed } from '../runtime/compose.ts';
 import { dropEndpoint, openDataFolder, writeEndpoint, type DataFolder } from '../runtime/data-folder.ts';
@@ -29,15 +30,16 @@ export async function runUp(options: UpOptions): Promise<number> {
     const log = openLog(folder, options);
     composed = await compose(folder, { storeUrl: options.store, log });
     const server = await open(composed, options, log);
+    const proxy = await openProxy(composed, options, server.port, log);
     // First the door, then the work: an address in use must not leave a fleet taken over for nothing.
     await composed.start();
     writeEndpoint(folder, server.url);
-    greet(folder, server.url, options);
+    greet(folder, server.url, proxy.url, options);
     const ended = untilSignal(log);
     if (options.quickstart) await quickstart(composed);
     log.info({ signal: await ended, agents: options.stopAgents }, 'asked to end');
     setTimeout(() => process.exit(EXIT_ERROR), options.stopAgents ? 2 * SHUTDOWN_MS : SHUTDOWN_MS).unref();
-    await server.close();
+    await Promise.all([server.close(), proxy.close()]);
     await composed.stop({ agents: options.stopAgents });
     dropEndpoint(folder);
     process.stdout.write(
@@ -59,12 +61,42 @@ async function open(composed: Composed, options: UpOptions, log: Log): Promise<L
   return listen(createApp(composed.control, { log, allowedHosts }), address);
 }
 
+/** Traffic for agents has an origin of its own: the port after the API's, unless said otherwise. */
+function openProxy(
+  { control, runtime, wake, serverFile }: Composed,
+  options: UpOptions,
+  apiPort: number,
+  log: Log,
+): Promise<Proxy> {
+  const world: ProxyWorld = {
+    wake,
+    log,
+    allowedHosts: serverFile.allowedHosts,
+    identify: (token) => control.identify(token),
+    exposed(fleetName, name) {
+      const state = runtime.fleet(fleetName)?.loop.state;
+      return state?.instances.get(state.names.get(name) ?? '')?.spec.expose ?? [];
+    },
+  };
+  return startProxy(world, proxyAddress(options, serverFile, apiPort));
+}
+
+function proxyAddress(options: UpOptions, serverFile: ServerFile, apiPort: number): Listen {
+  if (options.proxyListen !== null) return parsed(options.proxyListen);
+  if (options.listen === null) return serverFile.proxyListen;
+  // Any free port for the API means any free one here, too.
+  const { host, port } = parsed(options.listen);
+  return { host, port: port === 0 ? 0 : apiPort + 1 };
+}
+
 function addressOf(options: UpOptions, composed: Composed): Listen {
-  if (options.listen === null) return composed.serverFile.listen;
-  const parsed = parseListen(options.listen);
-  if (parsed === null)
-    throw new StartError(`"${options.listen}" is no address to listen on; write 127.0.0.1:7717, or just a port`);
-  return parsed;
+  return options.listen === null ? composed.serverFile.listen : parsed(options.listen);
+}
+
+function parsed(text: string): Listen {
+  const address = parseListen(text);
+  if (address !== null) return address;
+  throw new StartError(`"${text}" is no address to listen on; write 127.0.0.1:7717, or just a port`);
 }
 
 /** Machine-readable, into the data folder; what people need to know is on the screen. */
@@ -77,9 +109,10 @@ function openLog(folder: DataFolder, options: UpOptions): Log {
   return pino({ level: options.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
 }
 
-function greet(folder: DataFolder, url: string, options: UpOptions): void {
+function greet(folder: DataFolder, url: string, proxyUrl: string, options: UpOptions): void {
   const lines = [
     `Holdfast ${VERSION} is up at ${url}`,
+    `  proxy  ${proxyUrl}/i/FLEET/INSTANCE/`,
     `  data   ${folder.path}${folder.created ? ' (new)' : ''}`,
     `  token  ${join(folder.path, 'admin.token')}`,
     `  log    ${options.logFile ?? join(folder.path, 'holdfast.log')}`,

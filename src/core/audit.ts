@@ -15,7 +15,12 @@ import type { ReplayResult } from './replay.ts';
 /** Every instance, and everything that is counted recounted. O(fleet): between ticks, with nothing unfolded. */
 export function checkEverything(state: FleetState, now: number, agenda: Agenda): readonly Violation[] {
   const uids = state.instances.keys();
-  return [...checkInvariants(state, now, uids, agenda), ...lostAlarms(state, now, agenda), ...miscounted(state), ...misindexed(state)];
+  return [
+    ...checkInvariants(state, now, uids, agenda),
+    ...lostAlarms(state, now, agenda),
+    ...miscounted(state),
+    ...misindexed(state),
+  ];
 }
 
 /** 7, from the other side: whoever asked the time in vain is looked at no later than it asked for. */
@@ -29,8 +34,10 @@ function lostAlarms(state: FleetState, now: number, agenda: Agenda): readonly Vi
     const lost = (message: string): void => {
       found.push({ invariant: 7, instance: inst.name, uid: inst.uid, message, recovery: 'mark-dirty' });
     };
-    if (proposal !== null && !agenda.waits(inst.uid)) lost(`row "${row.id}" would ${proposal.type} now, and nobody looks`);
-    if (proposal === null && alarm > c.wakeAt) lost(`something about it changes at ${c.wakeAt}, and it is looked at ${alarm}`);
+    if (proposal !== null && !agenda.waits(inst.uid))
+      lost(`row "${row.id}" would ${proposal.type} now, and nobody looks`);
+    if (proposal === null && alarm > c.wakeAt)
+      lost(`something about it changes at ${c.wakeAt}, and it is looked at ${alarm}`);
   }
   return found;
 }
@@ -48,7 +55,10 @@ function miscounted(state: FleetState): readonly Violation[] {
     const kept = { ...target.inFlight, existing: target.existing };
     for (const what of ['run', 'stop', 'existing'] as const) {
       if (kept[what] === counted[what]) continue;
-      found.push({ invariant: 9, message: `target "${target.name}" counts ${kept[what]} (${what}), and there are ${counted[what]}` });
+      found.push({
+        invariant: 9,
+        message: `target "${target.name}" counts ${kept[what]} (${what}), and there are ${counted[what]}`,
+      });
     }
   }
   return found;
@@ -67,7 +77,10 @@ function misindexed(state: FleetState): readonly Violation[] {
     const kept = new Set(state.refs.get(key));
     const real = claims.get(key) ?? new Set();
     if (kept.symmetricDifference(real).size === 0) continue;
-    found.push({ invariant: 3, message: `resource ${key.replace('\0', '/')} is held by ${[...real].join()}, and kept as held by ${[...kept].join()}` });
+    found.push({
+      invariant: 3,
+      message: `resource ${key.replace('\0', '/')} is held by ${[...real].join()}, and kept as held by ${[...kept].join()}`,
+    });
   }
   return found;
 }
@@ -84,7 +97,12 @@ export function logChecker(after = 0): (event: StoredEvent) => readonly Violatio
     const found: Violation[] = [];
     const breaks = (message: string): void => {
       const { instance, uid } = event;
-      found.push({ invariant: 11, message, ...(instance !== undefined && { instance }), ...(uid !== undefined && { uid }) });
+      found.push({
+        invariant: 11,
+        message,
+        ...(instance !== undefined && { instance }),
+        ...(uid !== undefined && { uid }),
+      });
     };
     if (event.seq !== seq + 1) breaks(`event ${event.seq} follows ${seq}`);
     if (event.at < at) breaks(`event ${event.seq} was written ${at - event.at} ms before the one it follows`);
@@ -94,7 +112,8 @@ export function logChecker(after = 0): (event: StoredEvent) => readonly Violatio
     }
     if (event.type === 'spec.applied' && event.uid !== undefined) {
       const before = generations.get(event.uid) ?? 0;
-      if (event.data.generation < before) breaks(`event ${event.seq} declares generation ${event.data.generation} after ${before}`);
+      if (event.data.generation < before)
+        breaks(`event ${event.seq} declares generation ${event.data.generation} after ${before}`);
       generations.set(event.uid, event.data.generation);
     }
     seq = event.seq;
@@ -110,7 +129,12 @@ export function checkReplay(result: ReplayResult): readonly Violation[] {
   if (result.kind !== 'replay' || result.counts.unintended === 0) return [];
   return result.differences
     .filter(({ intended }) => !intended)
-    .map(({ seq, instance, uid }) => ({ invariant: 12, instance, uid, message: `the tick at event ${seq} is decided otherwise by this build` }));
+    .map(({ seq, instance, uid }) => ({
+      invariant: 12,
+      instance,
+      uid,
+      message: `the tick at event ${seq} is decided otherwise by this build`,
+    }));
 }
 
 // ── 13: secrets ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -125,7 +149,8 @@ export function checkText(text: string, secrets: ReadonlyMap<string, string>, wh
     if (value.length < MIN_SECRET_CHARS) continue;
     // As JSON writes it, too: quotes and line ends look otherwise there.
     const written = JSON.stringify(value).slice(1, -1);
-    if (text.includes(value) || text.includes(written)) found.push({ invariant: 13, message: `the value of secret "${name}" is in ${where}` });
+    if (text.includes(value) || text.includes(written))
+      found.push({ invariant: 13, message: `the value of secret "${name}" is in ${where}` });
   }
   return found;
 }

@@ -8,7 +8,11 @@ import type { Decision } from './decide.ts';
 import type { DecidedAction, DecidedHold, DecidedTransition, EventData } from './events.ts';
 import type { Exit, Hold } from './model.ts';
 
-export type RecordedFlap = { readonly instance?: string; readonly uid?: string; readonly data: EventData['flap.observed'] };
+export type RecordedFlap = {
+  readonly instance?: string;
+  readonly uid?: string;
+  readonly data: EventData['flap.observed'];
+};
 
 /** What of one tick is compared, computed and recorded alike. */
 export interface Decided {
@@ -18,7 +22,9 @@ export interface Decided {
 }
 
 export const sameDecided = (a: Decided, b: Decided): boolean =>
-  sameList(a.actions, b.actions, sameAction) && sameList(a.transitions, b.transitions, sameTransition) && sameList(a.holds, b.holds, sameDecidedHold);
+  sameList(a.actions, b.actions, sameAction) &&
+  sameList(a.transitions, b.transitions, sameTransition) &&
+  sameList(a.holds, b.holds, sameDecidedHold);
 
 function sameList<T>(a: readonly T[], b: readonly T[], same: (a: T, b: T) => boolean): boolean {
   if (a.length !== b.length) return false;

@@ -5,7 +5,8 @@
 import type { Case } from './case.ts';
 import type { Instance } from './model.ts';
 
-export type ConditionType = 'Provisioned' | 'ConfigApplied' | 'ConfigPersisted' | 'PluginsInstalled' | 'AgentLive' | 'TargetSeen';
+export type ConditionType =
+  'Provisioned' | 'ConfigApplied' | 'ConfigPersisted' | 'PluginsInstalled' | 'AgentLive' | 'TargetSeen';
 
 export interface Condition {
   readonly type: ConditionType;
@@ -40,9 +41,15 @@ function provisioned(c: Case): Finding {
   if (c.external) return ['true', 'external', 'it runs elsewhere; there is nothing to provision', inst.createdAt];
   const resource = inst.resource;
   if (resource === null) return ['false', 'never-seen', 'its resource was never seen to exist', inst.createdAt];
-  if (resource.state === 'missing') return ['false', 'missing', `its resource is proved gone from target "${inst.spec.target}"`, resource.since];
+  if (resource.state === 'missing')
+    return ['false', 'missing', `its resource is proved gone from target "${inst.spec.target}"`, resource.since];
   if (c.infraDrift()) {
-    return ['false', 'outdated', 'its resource was made from another spec than the declared one', Math.max(resource.since, inst.specAt)];
+    return [
+      'false',
+      'outdated',
+      'its resource was made from another spec than the declared one',
+      Math.max(resource.since, inst.specAt),
+    ];
   }
   return ['true', 'as-declared', 'its resource exists and is as declared', Math.max(resource.since, inst.specAt)];
 }
@@ -68,7 +75,14 @@ function configApplied(c: Case): Finding {
 function configPersisted(c: Case): Finding {
   if (c.inst.hashes.config === null) return ['true', 'none-declared', 'no config is declared', c.inst.specAt];
   if (!c.configUnpersisted()) return ['true', 'persisted', 'the declared config is what it starts from'];
-  return failing(c.inst, 'config') ?? ['false', 'unpersisted', 'the declared config is not yet where it starts from', c.inst.specAt];
+  return (
+    failing(c.inst, 'config') ?? [
+      'false',
+      'unpersisted',
+      'the declared config is not yet where it starts from',
+      c.inst.specAt,
+    ]
+  );
 }
 
 function pluginsInstalled(c: Case): Finding {
@@ -92,12 +106,23 @@ function pluginsInstalled(c: Case): Finding {
 function agentLive(c: Case): Finding {
   const { inst } = c;
   const { agent } = inst;
-  if (!c.external && !c.running) return ['unknown', 'not-running', 'it does not run, as far as its target says', inst.resource?.since ?? inst.createdAt];
+  if (!c.external && !c.running)
+    return [
+      'unknown',
+      'not-running',
+      'it does not run, as far as its target says',
+      inst.resource?.since ?? inst.createdAt,
+    ];
   switch (c.liveness()) {
     case 'undeclared':
       return ['unknown', 'undeclared', 'neither a heartbeat nor a health check is declared', inst.specAt];
     case 'starting':
-      return ['unknown', 'starting', 'it has not been heard since its start, inside its start grace', inst.runningSince ?? inst.createdAt];
+      return [
+        'unknown',
+        'starting',
+        'it has not been heard since its start, inside its start grace',
+        inst.runningSince ?? inst.createdAt,
+      ];
     case 'silent':
       return ['false', 'silent', silence(inst), c.silentSince()];
     case 'live':
@@ -115,6 +140,12 @@ function targetSeen(c: Case): Finding {
   if (c.external) return ['true', 'external', 'it is known by its heartbeats alone', c.inst.createdAt];
   if (target.refused !== null) return ['false', 'refused', target.refused.message, target.refused.since];
   if (target.stale !== null) return ['false', 'stale', target.stale.message, target.stale.since];
-  if (!target.synced) return ['unknown', 'unsynced', `target "${target.name}" has not been seen since Holdfast took over`, c.state.ownerAt || null];
+  if (!target.synced)
+    return [
+      'unknown',
+      'unsynced',
+      `target "${target.name}" has not been seen since Holdfast took over`,
+      c.state.ownerAt || null,
+    ];
   return ['true', 'synced', `target "${target.name}" is seen`];
 }

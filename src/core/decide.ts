@@ -42,23 +42,43 @@ export interface Decision {
 export function decide(state: FleetState, now: number, uids: Iterable<string>): Decision {
   const slots = new Slots(state);
   const out: Draft = { now, actions: [], transitions: [], holds: [], flaps: [], looks: [], slots };
-  const claims: Turn[] = [];
+  const claims: Claim[] = [];
   for (const uid of uids) {
     const inst = state.instances.get(uid);
     if (inst === undefined) continue;
     const c = new Case(state, inst, now);
     const verdict = judge(c, null);
     if (verdict.proposal === null) settle(out, c, verdict);
-    else claims.push({ inst, priority: verdict.proposal.priority, since: inst.phaseSeq });
+    else claims.push({ inst, priority: verdict.proposal.priority, since: inst.phaseSeq, c, verdict });
   }
-  claims.sort(byTurn);
-  for (const turn of claims) {
-    const c = new Case(state, turn.inst, now);
+  if (claims.length > 1) claims.sort(byTurn);
+  for (const claim of claims) {
+    // Room is the last gate: where there is some, looking again would find the same.
+    if (take(slots, claim.c, claim.verdict, claim)) {
+      settle(out, claim.c, claim.verdict);
+      continue;
+    }
+    const c = new Case(state, claim.inst, now);
     const verdict = judge(c, slots);
-    if (verdict.proposal !== null) slots.take(roomsOf(c, verdict.proposal), turn);
+    take(slots, c, verdict, claim);
     settle(out, c, verdict);
   }
   return inOrder(out);
+}
+
+/** What an instance would do if there were room for all. */
+interface Claim extends Turn {
+  readonly c: Case;
+  readonly verdict: Verdict;
+}
+
+/** Takes the room that it needs all of; false if there is not enough, or nothing to take it for. */
+function take(slots: Slots, c: Case, { proposal }: Verdict, turn: Turn): boolean {
+  if (proposal === null) return false;
+  const rooms = roomsOf(c, proposal);
+  for (const room of rooms) if (slots.free(room) <= 0) return false;
+  slots.take(rooms, turn);
+  return true;
 }
 
 const UNCLASSIFIED = TABLE[TABLE.length - 1] as Row;

@@ -67,7 +67,8 @@ export function why(
     text: row.sentence,
     facts: row.facts(c).map((seq) => {
       const event = events.get(seq);
-      const fact = event === undefined ? foldedFact(state, inst, seq) : { type: event.type, at: event.at, text: factText(event) };
+      const fact =
+        event === undefined ? foldedFact(state, inst, seq) : { type: event.type, at: event.at, text: factText(event) };
       return { seq, type: fact.type, ageMs: Math.max(0, now - fact.at), text: fact.text };
     }),
     rejected: rejectedBefore(c, row.id),
@@ -84,7 +85,9 @@ function rejectedBefore(c: Case, rule: string): readonly { rule: string; because
   for (const row of TABLE) {
     if (row.id === rule) break;
     if (!applies(row, c)) continue;
-    const because = row.matches(c) ? 'it matches, but changes nothing of what runs: the rows below give the phase' : row.unless(c);
+    const because = row.matches(c)
+      ? 'it matches, but changes nothing of what runs: the rows below give the phase'
+      : row.unless(c);
     rejected.push({ rule: row.id, because });
   }
   return rejected;

@@ -81,7 +81,9 @@ function resourceText(state: ResourceState, exit: Exit | null): string {
     case 'running':
       return 'its target says that it runs';
     case 'stopped':
-      return exit === null ? 'its target says that it is stopped' : `its target says that it is stopped: ${exitText(exit)}`;
+      return exit === null
+        ? 'its target says that it is stopped'
+        : `its target says that it is stopped: ${exitText(exit)}`;
     case 'changing':
       return 'its target is changing it';
     case 'missing':
@@ -150,15 +152,60 @@ function knownFacts(state: FleetState, inst: Instance): readonly Placed[] {
   const target = state.targets.get(inst.spec.target);
   const all: Known[] = [
     { seq: inst.specSeq, at: inst.specAt, type: 'spec.applied', text: `generation ${inst.generation} was declared` },
-    { seq: resource?.seq ?? null, at: resource?.since ?? null, type: 'resource.observed', text: resource === null ? '' : resourceText(resource.state, resource.exit) },
-    { seq: agent?.degraded?.seq ?? null, at: agent?.degraded?.at ?? null, type: 'agent.reported', text: `the agent says that it is degraded: ${agent?.degraded?.message ?? ''}` },
-    { seq: agent?.heardSeq ?? null, at: agent?.heardAt ?? null, type: 'agent.reported', text: HEARD[agent?.heard ?? 'never'] },
-    { seq: agent?.healthSeq ?? null, at: agent?.healthAt ?? null, type: 'probe.answered', text: agent?.health === 'failing' ? 'its health fails' : 'its health is well' },
-    { seq: operation?.seq ?? null, at: operation?.startedAt ?? null, type: 'tick.decided', text: `${operation?.kind ?? ''} was decided` },
-    { seq: target?.refused?.seq ?? null, at: target?.refused?.since ?? null, type: 'target.refused', text: `target "${inst.spec.target}" refuses: ${target?.refused?.message ?? ''}` },
-    { seq: target?.stale?.seq ?? null, at: target?.stale?.since ?? null, type: 'target.stale', text: `target "${inst.spec.target}" cannot be seen: ${target?.stale?.message ?? ''}` },
-    ...Object.values(inst.concerns).map((one) => ({ seq: one.seq, at: one.failedAt, type: 'operation.ended', text: one.error?.message ?? 'it failed' })),
-    { seq: inst.config?.seq ?? null, at: null, type: 'config.observed', text: 'its config was applied, persisted or read back' },
+    {
+      seq: resource?.seq ?? null,
+      at: resource?.since ?? null,
+      type: 'resource.observed',
+      text: resource === null ? '' : resourceText(resource.state, resource.exit),
+    },
+    {
+      seq: agent?.degraded?.seq ?? null,
+      at: agent?.degraded?.at ?? null,
+      type: 'agent.reported',
+      text: `the agent says that it is degraded: ${agent?.degraded?.message ?? ''}`,
+    },
+    {
+      seq: agent?.heardSeq ?? null,
+      at: agent?.heardAt ?? null,
+      type: 'agent.reported',
+      text: HEARD[agent?.heard ?? 'never'],
+    },
+    {
+      seq: agent?.healthSeq ?? null,
+      at: agent?.healthAt ?? null,
+      type: 'probe.answered',
+      text: agent?.health === 'failing' ? 'its health fails' : 'its health is well',
+    },
+    {
+      seq: operation?.seq ?? null,
+      at: operation?.startedAt ?? null,
+      type: 'tick.decided',
+      text: `${operation?.kind ?? ''} was decided`,
+    },
+    {
+      seq: target?.refused?.seq ?? null,
+      at: target?.refused?.since ?? null,
+      type: 'target.refused',
+      text: `target "${inst.spec.target}" refuses: ${target?.refused?.message ?? ''}`,
+    },
+    {
+      seq: target?.stale?.seq ?? null,
+      at: target?.stale?.since ?? null,
+      type: 'target.stale',
+      text: `target "${inst.spec.target}" cannot be seen: ${target?.stale?.message ?? ''}`,
+    },
+    ...Object.values(inst.concerns).map((one) => ({
+      seq: one.seq,
+      at: one.failedAt,
+      type: 'operation.ended',
+      text: one.error?.message ?? 'it failed',
+    })),
+    {
+      seq: inst.config?.seq ?? null,
+      at: null,
+      type: 'config.observed',
+      text: 'its config was applied, persisted or read back',
+    },
     { seq: inst.restartAskedSeq, at: null, type: 'command.issued', text: 'a restart was asked' },
     { seq: inst.sleepAskedSeq, at: null, type: 'command.issued', text: 'it was asked to sleep' },
     { seq: inst.wakeSeq, at: null, type: 'command.issued', text: 'it was woken' },

@@ -71,7 +71,9 @@ export function fleetView(state: FleetState, now: number, extras: FleetExtras): 
     holds: state.holds
       .filter((hold) => hold.until === null || hold.until > now)
       .map((hold) => ({ ...hold, at: iso(hold.at), until: hold.until === null ? null : iso(hold.until) })),
-    targets: [...state.targets.values()].sort((a, b) => order(a.name, b.name)).map((target) => targetView(state, target)),
+    targets: [...state.targets.values()]
+      .sort((a, b) => order(a.name, b.name))
+      .map((target) => targetView(state, target)),
     rollout: rolloutView(state),
     lastTickAt: extras.lastTickAt === null ? null : iso(extras.lastTickAt),
     owner: extras.owner,

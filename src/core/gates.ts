@@ -21,7 +21,8 @@ export interface Turn {
   readonly since: number;
 }
 
-export const byTurn = (a: Turn, b: Turn): number => a.priority - b.priority || a.since - b.since || byName(a.inst, b.inst);
+export const byTurn = (a: Turn, b: Turn): number =>
+  a.priority - b.priority || a.since - b.since || byName(a.inst, b.inst);
 
 /** By name, then uid, by code unit. */
 export const byName = (a: Instance, b: Instance): number => order(a.name, b.name) || order(a.uid, b.uid);
@@ -93,7 +94,10 @@ export const isUp = (c: Case): boolean => c.running && c.liveness() !== 'silent'
 
 /** Would this proposal count against the rollout? Sleepers do: the recorded update is their proof. */
 export const byRollout = (c: Case, proposal: Proposal): boolean =>
-  (proposal.disrupts ?? false) && c.state.rollout !== null && !c.state.rollout.active.has(c.inst.uid) && (isUp(c) || c.asleep);
+  (proposal.disrupts ?? false) &&
+  c.state.rollout !== null &&
+  !c.state.rollout.active.has(c.inst.uid) &&
+  (isUp(c) || c.asleep);
 
 /** The first gate that refuses, or null if all are open. Without `slots`, rollout and budget count as open. */
 export function gate(c: Case, proposal: Proposal, slots: Slots | null): Hold | null {
@@ -111,7 +115,12 @@ export function gate(c: Case, proposal: Proposal, slots: Slots | null): Hold | n
   );
 }
 
-const hold = (reason: HoldReason, proposal: Proposal, until: number | null = null, detail: string | null = null): Hold => ({
+const hold = (
+  reason: HoldReason,
+  proposal: Proposal,
+  until: number | null = null,
+  detail: string | null = null,
+): Hold => ({
   reason,
   rule: proposal.rule,
   until,
@@ -160,7 +169,8 @@ function blastRadius(c: Case, p: Proposal): Hold | null {
 
 function backoff(c: Case, p: Proposal): Hold | null {
   const concern = c.concern(p.concern);
-  if (c.gaveUp(p.concern)) return hold('gave-up', p, (concern.gaveUpAt ?? 0) + c.state.policy.retryErrorEveryMs, p.concern);
+  if (c.gaveUp(p.concern))
+    return hold('gave-up', p, (concern.gaveUpAt ?? 0) + c.state.policy.retryErrorEveryMs, p.concern);
   return c.past(concern.notBefore) ? null : hold('backoff', p, concern.notBefore, p.concern);
 }
 

@@ -52,7 +52,15 @@ export interface Invariant {
 }
 
 const RUNS: ReadonlySet<string> = new Set<OperationKind>(['provision', 'start', 'restart', 'update']);
-const MARKS: ReadonlySet<string> = new Set(['abort', 'abandon', 'forget', 'forgive', 'rollout-proved', 'rollout-failed', 'rollout-left']);
+const MARKS: ReadonlySet<string> = new Set([
+  'abort',
+  'abandon',
+  'forget',
+  'forgive',
+  'rollout-proved',
+  'rollout-failed',
+  'rollout-left',
+]);
 const AT_REST: ReadonlySet<Phase> = new Set(['RUNNING', 'SLEEPING', 'STOPPED']);
 
 export const INVARIANTS: readonly Invariant[] = [
@@ -60,10 +68,12 @@ export const INVARIANTS: readonly Invariant[] = [
     number: 1,
     sentence: 'At most one operation is in flight per instance.',
     after: ({ state, inst: { uid, operation, operations } }) => {
-      if (operation === null || (operation.id === `${uid}#${operations}` && operation.epoch === state.epoch)) return null;
+      if (operation === null || (operation.id === `${uid}#${operations}` && operation.epoch === state.epoch))
+        return null;
       return `operation ${operation.id} of epoch ${operation.epoch} is in flight, and the last one begun is #${operations} of epoch ${state.epoch}`;
     },
-    acting: ({ inst: { operation }, kind }) => (operation === null ? null : `${kind} is decided while ${operation.kind} (${operation.id}) is in flight`),
+    acting: ({ inst: { operation }, kind }) =>
+      operation === null ? null : `${kind} is decided while ${operation.kind} (${operation.id}) is in flight`,
   },
   {
     number: 2,
@@ -80,14 +90,17 @@ export const INVARIANTS: readonly Invariant[] = [
     number: 3,
     sentence: 'No two instances hold one resource ref.',
     recovery: 'hold',
-    after: ({ state, inst }) => (sharesResource(state, inst) ? `another instance holds ${inst.resource?.ref ?? 'its ref'}, too` : null),
+    after: ({ state, inst }) =>
+      sharesResource(state, inst) ? `another instance holds ${inst.resource?.ref ?? 'its ref'}, too` : null,
   },
   {
     number: 4,
     sentence: 'Nothing desired stopped or deleted is given provision, start or wake.',
-    acting: ({ inst, kind }) => (inst.desired === 'running' || !RUNS.has(kind) ? null : `${kind} is decided for what should be ${inst.desired}`),
+    acting: ({ inst, kind }) =>
+      inst.desired === 'running' || !RUNS.has(kind) ? null : `${kind} is decided for what should be ${inst.desired}`,
     after: ({ inst: { desired, desiredSeq, operation } }) => {
-      if (desired === 'running' || operation === null || !RUNS.has(operation.kind) || operation.seq < desiredSeq) return null;
+      if (desired === 'running' || operation === null || !RUNS.has(operation.kind) || operation.seq < desiredSeq)
+        return null;
       return `${operation.kind} (${operation.id}) began after it was asked to be ${desired}`;
     },
   },
@@ -98,13 +111,16 @@ export const INVARIANTS: readonly Invariant[] = [
       if (inst.phase !== 'ERROR' || state.dirty.has(inst.uid)) return null;
       const error = lastErrorOf(state, inst);
       if (error === null) return 'it is in ERROR, and nothing says why';
-      return error.code === '' || error.message === '' || !(error.at > 0) ? `its lastError lacks words: ${JSON.stringify(error)}` : null;
+      return error.code === '' || error.message === '' || !(error.at > 0)
+        ? `its lastError lacks words: ${JSON.stringify(error)}`
+        : null;
     },
   },
   {
     number: 6,
     sentence: 'Provision is decided only for what was never seen to exist under our label, or is proved missing.',
-    acting: ({ inst, kind }) => (kind === 'provision' && exists(inst) ? `provision is decided for what is seen ${inst.resource?.state}` : null),
+    acting: ({ inst, kind }) =>
+      kind === 'provision' && exists(inst) ? `provision is decided for what is seen ${inst.resource?.state}` : null,
     after: ({ inst }) => {
       const { operation, resource } = inst;
       if (operation?.kind !== 'provision' || !exists(inst) || (resource?.seq ?? 0) > operation.seq) return null;
@@ -113,7 +129,8 @@ export const INVARIANTS: readonly Invariant[] = [
   },
   {
     number: 7,
-    sentence: 'Nothing is stuck silently: it is at rest, or has an operation, a wake-up time, a hold with what lifts it, or a row that awaits a fact.',
+    sentence:
+      'Nothing is stuck silently: it is at rest, or has an operation, a wake-up time, a hold with what lifts it, or a row that awaits a fact.',
     recovery: 'mark-dirty',
     after: stuck,
   },
@@ -126,7 +143,11 @@ export const INVARIANTS: readonly Invariant[] = [
   },
   { number: 11, sentence: 'Seq is gapless; epochs never go back, nor generations within a uid.' },
   { number: 12, sentence: 'Replaying the log reproduces the recorded decisions exactly, by the same logic version.' },
-  { number: 13, sentence: "No stored secret's value (8 characters or more) occurs in any event, log line, metric, snapshot or answer." },
+  {
+    number: 13,
+    sentence:
+      "No stored secret's value (8 characters or more) occurs in any event, log line, metric, snapshot or answer.",
+  },
 ];
 
 const exists = (inst: Instance): boolean => inst.resource !== null && inst.resource.state !== 'missing';
@@ -139,8 +160,10 @@ function stuck({ state, inst, now, agenda }: Seen): string | null {
   if (hold !== null) {
     if (holdWords(hold).lifts === '') return `it is held (${hold.reason}), and nothing is named that lifts it`;
     if (agenda === null) return null;
-    if (hold.until !== null && (alarm === null || alarm > hold.until)) return `it is held (${hold.reason}) until ${hold.until}, and is not looked at then`;
-    if ((hold.reason === 'budget' || hold.reason === 'rollout') && !agenda.waits(inst.uid)) return `it is held (${hold.reason}), and stands in no line`;
+    if (hold.until !== null && (alarm === null || alarm > hold.until))
+      return `it is held (${hold.reason}) until ${hold.until}, and is not looked at then`;
+    if ((hold.reason === 'budget' || hold.reason === 'rollout') && !agenda.waits(inst.uid))
+      return `it is held (${hold.reason}), and stands in no line`;
     return null;
   }
   // A row below the one that speaks may wait for room: that, too, is waiting for something.
@@ -150,7 +173,9 @@ function stuck({ state, inst, now, agenda }: Seen): string | null {
   if (phase !== inst.phase) return `it is shown as ${inst.phase}, is ${phase} by row "${row.id}", and nobody looks`;
   if (proposal !== null) return `row "${row.id}" would ${proposal.type}, and nobody looks`;
   if (agenda === null && Number.isFinite(c.wakeAt)) return null;
-  return awaitsFact(c, row.id) ? null : `it is ${inst.phase} by row "${row.id}", which waits for no fact, no time and no hold`;
+  return awaitsFact(c, row.id)
+    ? null
+    : `it is ${inst.phase} by row "${row.id}", which waits for no fact, no time and no hold`;
 }
 
 /** Rows that rest until somebody says something: nothing that Holdfast could do is left. */
@@ -187,7 +212,12 @@ function unproved({ state, inst, now }: Seen): string | null {
 // ── after and before a tick ─────────────────────────────────────────────────────────────────────────────────────────
 
 /** After a tick is folded: the instances it looked at. */
-export function checkInvariants(state: FleetState, now: number, uids: Iterable<string>, agenda: Agenda | null = null): readonly Violation[] {
+export function checkInvariants(
+  state: FleetState,
+  now: number,
+  uids: Iterable<string>,
+  agenda: Agenda | null = null,
+): readonly Violation[] {
   const found: Violation[] = [];
   for (const uid of uids) {
     const inst = state.instances.get(uid);
@@ -218,19 +248,37 @@ export function checkDecision(state: FleetState, decision: Decision): readonly V
       const message = invariant.acting?.({ inst, action, kind }) ?? null;
       if (message !== null) found.push(violation(invariant, inst, message));
     }
-    if (given.has(inst.uid)) found.push({ invariant: 1, instance: inst.name, uid: inst.uid, message: `${kind} is its second operation in one tick` });
+    if (given.has(inst.uid))
+      found.push({
+        invariant: 1,
+        instance: inst.name,
+        uid: inst.uid,
+        message: `${kind} is its second operation in one tick`,
+      });
     given.add(inst.uid);
-    const rooms = [budgetRoom(inst.spec.target, budgetOf(kind)), ...(action.rolloutUntil === undefined ? [] : [ROLLOUT_ROOM])];
+    const rooms = [
+      budgetRoom(inst.spec.target, budgetOf(kind)),
+      ...(action.rolloutUntil === undefined ? [] : [ROLLOUT_ROOM]),
+    ];
     for (const room of rooms) used.set(room, (used.get(room) ?? 0) + 1);
   }
   const slots = new Slots(state);
   for (const [room, count] of used) {
     const free = Math.max(0, slots.free(room));
-    if (count > free) found.push({ invariant: 9, message: `${count} operations are decided where ${room.replace('\0', ' of ')} has room for ${free}` });
+    if (count > free)
+      found.push({
+        invariant: 9,
+        message: `${count} operations are decided where ${room.replace('\0', ' of ')} has room for ${free}`,
+      });
   }
   for (const { inst, flap } of decision.flaps) {
     if (!saidOfSleep(inst, flap)) continue;
-    found.push({ invariant: 8, instance: inst.name, uid: inst.uid, message: `${flap.kind} is said of one that sleeps` });
+    found.push({
+      invariant: 8,
+      instance: inst.name,
+      uid: inst.uid,
+      message: `${flap.kind} is said of one that sleeps`,
+    });
   }
   return found;
 }

@@ -71,7 +71,12 @@ export interface Replayed {
   readonly actions: readonly ReplayedAction[];
   readonly recorded: readonly ReplayedAction[];
   readonly differences: readonly Difference[];
-  readonly counts: { readonly computed: Counts; readonly recorded: Counts; readonly differences: number; readonly unintended: number };
+  readonly counts: {
+    readonly computed: Counts;
+    readonly recorded: Counts;
+    readonly differences: number;
+    readonly unintended: number;
+  };
   readonly phases: { readonly [P in Phase]?: number };
 }
 
@@ -193,7 +198,8 @@ export class Replay {
 
   private recordedActs(event: Tick, action: DecidedAction): void {
     // Computed otherwise, it would stand in the agenda for ever.
-    if (action.type === 'forget') this.agenda.done(this.state, [{ uid: action.uid, wakeAt: Number.POSITIVE_INFINITY, waitsFor: null }]);
+    if (action.type === 'forget')
+      this.agenda.done(this.state, [{ uid: action.uid, wakeAt: Number.POSITIVE_INFINITY, waitsFor: null }]);
     this.note(this.recorded, this.recordedCounts, event, action);
   }
 
@@ -201,7 +207,12 @@ export class Replay {
     this.note(this.actions, this.computedCounts, event, action);
   }
 
-  private note(list: ReplayedAction[], tally: Map<ActionType, number>, event: Tick, { instance, type, rule }: DecidedAction): void {
+  private note(
+    list: ReplayedAction[],
+    tally: Map<ActionType, number>,
+    event: Tick,
+    { instance, type, rule }: DecidedAction,
+  ): void {
     if (this.only !== null && instance !== this.only) return;
     tally.set(type, (tally.get(type) ?? 0) + 1);
     if (list.length < this.keep) list.push({ seq: event.seq, at: event.data.now, instance, type, rule });
@@ -213,7 +224,8 @@ export class Replay {
     if (open === null) return;
     this.open = null;
     const { tick, decision, same, flaps } = open;
-    if (same && decision.flaps.length === flaps.length && flaps.every((flap, at) => sameFlap(decision.flaps[at], flap))) return;
+    if (same && decision.flaps.length === flaps.length && flaps.every((flap, at) => sameFlap(decision.flaps[at], flap)))
+      return;
     for (const difference of differencesOf(tick, decision, flaps)) {
       if (this.only !== null && difference.instance !== this.only) continue;
       this.differing += 1;
@@ -234,7 +246,8 @@ interface Transaction {
   readonly flaps: RecordedFlap[];
 }
 
-const counts = (tally: ReadonlyMap<ActionType, number>): Counts => Object.fromEntries([...tally].sort(([a], [b]) => (a < b ? -1 : 1)));
+const counts = (tally: ReadonlyMap<ActionType, number>): Counts =>
+  Object.fromEntries([...tally].sort(([a], [b]) => (a < b ? -1 : 1)));
 
 function differencesOf(tick: Tick, decision: Decision, flaps: readonly RecordedFlap[]): readonly Difference[] {
   const uids = new Set<string>();
@@ -247,22 +260,39 @@ function differencesOf(tick: Tick, decision: Decision, flaps: readonly RecordedF
   for (const uid of [...uids].sort()) {
     const mine = decision.flaps.filter(({ inst }) => inst.uid === uid);
     const theirs = flaps.filter((flap) => flap.uid === uid);
-    const computed = partOf(decision, uid, mine.map(({ flap }) => flap.kind));
-    const recorded = partOf(tick.data, uid, theirs.map(({ data }) => data.kind));
+    const computed = partOf(
+      decision,
+      uid,
+      mine.map(({ flap }) => flap.kind),
+    );
+    const recorded = partOf(
+      tick.data,
+      uid,
+      theirs.map(({ data }) => data.kind),
+    );
     const sameFlaps = mine.length === theirs.length && theirs.every((flap, at) => sameFlap(mine[at], flap));
     if (sameFlaps && sameDecided(computed, recorded)) continue;
     const instance = nameIn(computed) ?? nameIn(recorded) ?? mine[0]?.inst.name ?? theirs[0]?.instance ?? '';
-    found.push({ seq: tick.seq, instance, uid, recorded, computed, intended: isIntended(tick.data.logic, recorded, computed) });
+    found.push({
+      seq: tick.seq,
+      instance,
+      uid,
+      recorded,
+      computed,
+      intended: isIntended(tick.data.logic, recorded, computed),
+    });
   }
   return found;
 }
 
 function partOf(decided: Decided, uid: string, flaps: readonly FlapKind[]): Part {
-  const of = <T extends { readonly uid: string }>(all: readonly T[]): readonly T[] => all.filter((one) => one.uid === uid);
+  const of = <T extends { readonly uid: string }>(all: readonly T[]): readonly T[] =>
+    all.filter((one) => one.uid === uid);
   return { actions: of(decided.actions), transitions: of(decided.transitions), holds: of(decided.holds), flaps };
 }
 
-const nameIn = ({ actions, transitions, holds }: Part): string | undefined => [...actions, ...transitions, ...holds][0]?.instance;
+const nameIn = ({ actions, transitions, holds }: Part): string | undefined =>
+  [...actions, ...transitions, ...holds][0]?.instance;
 
 /** An older version, and every row that either side acted by is declared to decide otherwise now. */
 function isIntended(logic: number, recorded: Part, computed: Part): boolean {

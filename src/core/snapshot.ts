@@ -9,6 +9,7 @@
  * Instances are rows under one list of columns: named keys in each of 100,000 rows would double the text.
  */
 import { order } from './gates.ts';
+import { Pool, sharer, unpacked, type Sharer } from './interning.ts';
 import { LOGIC_VERSION } from './limits.ts';
 import type {
   FleetState,
@@ -29,7 +30,16 @@ export function freeze(state: FleetState): string {
   const instances = [...state.instances.values()].sort((a, b) => order(a.uid, b.uid)).map((inst) => rowOf(inst, pool));
   const { fleet, seq, at, epoch, ownerAt, ownerSeq, policy, revision, manifest, holds, rollout } = state;
   const frozen: Frozen = {
-    ...{ fleet, seq, at, epoch, ownerAt, ownerSeq, policy, revision, manifest, holds },
+    fleet,
+    seq,
+    at,
+    epoch,
+    ownerAt,
+    ownerSeq,
+    policy,
+    revision,
+    manifest,
+    holds,
     rollout: rollout && { ...rollout, active: sorted(rollout.active) },
     targets: sorted(state.targets).map(([, target]) => ({ ...target, losses: sorted(target.losses) })),
     predecessors: sorted(state.predecessors),
@@ -48,7 +58,7 @@ export function freeze(state: FleetState): string {
  */
 export function thaw(body: string, logic: number): FleetState {
   const frozen = migrated(JSON.parse(body), logic);
-  const specs = specsOf(frozen);
+  const specs = unpacked(frozen.specs, frozen.parts);
   const shared = sharer();
   const instances = new Map<string, Instance>();
   for (const row of frozen.instances) {
@@ -58,7 +68,16 @@ export function thaw(body: string, logic: number): FleetState {
   const { fleet, seq, at, epoch, ownerAt, ownerSeq, policy, revision, manifest, holds, rollout } = frozen;
   const predecessors = new Map(frozen.predecessors);
   return {
-    ...{ fleet, seq, at, epoch, ownerAt, ownerSeq, policy, revision, manifest, holds },
+    fleet,
+    seq,
+    at,
+    epoch,
+    ownerAt,
+    ownerSeq,
+    policy,
+    revision,
+    manifest,
+    holds,
     rollout: rollout && { ...rollout, active: new Map(rollout.active) },
     targets: new Map(frozen.targets.map((target) => [target.name, { ...target, losses: new Map(target.losses) }])),
     predecessors,
@@ -104,7 +123,9 @@ const MIGRATIONS: ReadonlyMap<number, (frozen: Frozen) => Frozen> = new Map();
 
 function migrated(body: unknown, logic: number): Frozen {
   if (logic > LOGIC_VERSION) {
-    throw new Error(`the snapshot was made by logic version ${logic}, and this build knows ${LOGIC_VERSION}: a newer Holdfast wrote it`);
+    throw new Error(
+      `the snapshot was made by logic version ${logic}, and this build knows ${LOGIC_VERSION}: a newer Holdfast wrote it`,
+    );
   }
   if (typeof body !== 'object' || body === null || !('columns' in body) || !('instances' in body)) {
     throw new Error('the snapshot is not the state of a fleet: it has no columns or no instances');
@@ -113,7 +134,9 @@ function migrated(body: unknown, logic: number): Frozen {
   for (let version = logic; version < LOGIC_VERSION; version += 1) {
     const migrate = MIGRATIONS.get(version);
     if (migrate === undefined) {
-      throw new Error(`the snapshot was made by logic version ${version}, from which this build (${LOGIC_VERSION}) knows no way; start from the whole log`);
+      throw new Error(
+        `the snapshot was made by logic version ${version}, from which this build (${LOGIC_VERSION}) knows no way; start from the whole log`,
+      );
     }
     frozen = migrate(frozen);
   }
@@ -180,7 +203,12 @@ function rowOf(inst: Instance, pool: Pool): readonly unknown[] {
   });
 }
 
-function instanceOf(columns: Frozen['columns'], row: readonly unknown[], specs: readonly Spec[], shared: Sharer): Instance {
+function instanceOf(
+  columns: Frozen['columns'],
+  row: readonly unknown[],
+  specs: readonly Spec[],
+  shared: Sharer,
+): Instance {
   // `concerns` is the one part that folding changes in place.
   const inst = { ...BLANK, concerns: {} };
   const fields = inst as { [column: string]: unknown };
@@ -190,7 +218,10 @@ function instanceOf(columns: Frozen['columns'], row: readonly unknown[], specs: 
   const spec = specs[row[columns.indexOf('spec')] as number];
   if (spec === undefined) throw new Error(`the snapshot names a spec for "${inst.name}" that it does not hold`);
   inst.spec = spec;
-  inst.hashes = { infra: shared.text(inst.hashes.infra), config: inst.hashes.config && shared.text(inst.hashes.config) };
+  inst.hashes = {
+    infra: shared.text(inst.hashes.infra),
+    config: inst.hashes.config && shared.text(inst.hashes.config),
+  };
   if (inst.resource !== null) inst.resource = sharedResource(inst.resource, shared);
   if (inst.config !== null) {
     const { applied, observed, persisted, ...rest } = inst.config;
@@ -209,28 +240,11 @@ const sharedResource = (resource: Resource, shared: Sharer): Resource => ({
   attrs: shared.attrs(resource.attrs),
 });
 
-interface Sharer {
-  /** One copy of equal texts: the hash that is declared, applied, observed and persisted is mostly one. */
-  readonly text: (text: string) => string;
-  readonly attrs: (attrs: Resource['attrs']) => Resource['attrs'];
-}
-
-function sharer(): Sharer {
-  const texts = new Map<string, string>();
-  const none: Resource['attrs'] = {};
-  return {
-    text: (text) => {
-      const known = texts.get(text);
-      if (known !== undefined) return known;
-      texts.set(text, text);
-      return text;
-    },
-    attrs: (attrs) => (Object.keys(attrs).length === 0 ? none : attrs),
-  };
-}
-
 /** The newest uid under each name: the one that is nobody's predecessor. */
-function namesOf(instances: ReadonlyMap<string, Instance>, predecessors: FleetState['predecessors']): Map<string, string> {
+function namesOf(
+  instances: ReadonlyMap<string, Instance>,
+  predecessors: FleetState['predecessors'],
+): Map<string, string> {
   const names = new Map<string, string>();
   for (const { uid, name } of instances.values()) {
     if (predecessors.get(name)?.includes(uid) !== true) names.set(name, uid);
@@ -241,59 +255,9 @@ function namesOf(instances: ReadonlyMap<string, Instance>, predecessors: FleetSt
 function refsOf(instances: ReadonlyMap<string, Instance>, shared: Frozen['shared']): Map<string, readonly string[]> {
   const refs = new Map<string, readonly string[]>();
   for (const { uid, spec, resource } of instances.values()) {
-    if (resource !== null && resource.ref !== null && resource.state !== 'missing') refs.set(`${spec.target}\0${resource.ref}`, [uid]);
+    if (resource !== null && resource.ref !== null && resource.state !== 'missing')
+      refs.set(`${spec.target}\0${resource.ref}`, [uid]);
   }
   for (const [key, uids] of shared) refs.set(key, uids);
   return refs;
-}
-
-// ── specs ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-/** Parts that templates give to many; the rest of a spec is written out. */
-const SHARED_PARTS = ['labels', 'run', 'health', 'heartbeat', 'config', 'plugins', 'expose'] as const satisfies readonly (keyof Spec)[];
-
-/** Gives equal specs and equal parts one number each; the same object is only looked at once. */
-class Pool {
-  readonly parts: Json[] = [];
-  readonly specs: Json[] = [];
-  private readonly numbers = new Map<string, number>();
-  private readonly seen = new Map<object, number>();
-
-  spec(spec: Spec): number {
-    return this.number(spec, this.specs, 'spec', () => {
-      const parts = Object.fromEntries(SHARED_PARTS.map((key) => [key, this.part(spec[key] as Json)]));
-      return { ...spec, ...parts } as unknown as Json;
-    });
-  }
-
-  private part(part: Json): number {
-    const itself = (): Json => part;
-    if (typeof part !== 'object' || part === null) return this.place(part, this.parts, 'part');
-    return this.number(part, this.parts, 'part', itself);
-  }
-
-  private number(value: object, list: Json[], kind: string, made: () => Json): number {
-    const seen = this.seen.get(value);
-    if (seen !== undefined) return seen;
-    const at = this.place(made(), list, kind);
-    this.seen.set(value, at);
-    return at;
-  }
-
-  private place(value: Json, list: Json[], kind: string): number {
-    const key = `${kind}\0${JSON.stringify(value)}`;
-    const known = this.numbers.get(key);
-    if (known !== undefined) return known;
-    list.push(value);
-    this.numbers.set(key, list.length - 1);
-    return list.length - 1;
-  }
-}
-
-function specsOf(frozen: Frozen): readonly Spec[] {
-  return frozen.specs.map((packed) => {
-    const spec = { ...(packed as object) } as { [key: string]: unknown };
-    for (const key of SHARED_PARTS) spec[key] = frozen.parts[spec[key] as number];
-    return spec as unknown as Spec;
-  });
 }

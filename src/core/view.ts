@@ -9,7 +9,19 @@ import { Case } from './case.ts';
 import { conditionsOf, type ConditionType } from './conditions.ts';
 import { judge } from './decide.ts';
 import { Slots } from './gates.ts';
-import type { Desired, FleetState, Hold, HoldReason, Instance, LastError, Lifecycle, OperationKind, Phase, ResourceState, Spec } from './model.ts';
+import type {
+  Desired,
+  FleetState,
+  Hold,
+  HoldReason,
+  Instance,
+  LastError,
+  Lifecycle,
+  OperationKind,
+  Phase,
+  ResourceState,
+  Spec,
+} from './model.ts';
 import { iso } from './time.ts';
 import { holdText, reasonText } from './words.ts';
 
@@ -112,7 +124,12 @@ export interface InstanceExtras {
   readonly spec?: boolean;
 }
 
-export function instanceView(state: FleetState, inst: Instance, now: number, extras: InstanceExtras = {}): InstanceView {
+export function instanceView(
+  state: FleetState,
+  inst: Instance,
+  now: number,
+  extras: InstanceExtras = {},
+): InstanceView {
   const c = new Case(state, inst, now);
   const rule = judge(c, new Slots(state)).row.id;
   const { spec, operation } = inst;
@@ -164,7 +181,13 @@ export const holdView = (hold: Hold | null): HoldView | null =>
   hold && { reason: hold.reason, text: holdText(hold), until: isoOrNull(hold.until) };
 
 export const errorView = (error: LastError | null): ErrorView | null =>
-  error && { code: error.code, message: error.message, at: iso(error.at), operation: error.operation, attempt: error.attempt };
+  error && {
+    code: error.code,
+    message: error.message,
+    at: iso(error.at),
+    operation: error.operation,
+    attempt: error.attempt,
+  };
 
 /** The newest unresolved error among its concerns and the faults of its target; in any phase (DESIGN §2). */
 export function lastErrorOf(state: FleetState, inst: Instance): LastError | null {
@@ -196,7 +219,9 @@ function resourceView(inst: Instance): ResourceView | null {
 function endpointsOf(inst: Instance): { readonly [port: string]: string } {
   const said = inst.resource?.attrs.endpoints;
   if (typeof said !== 'object' || said === null || inst.resource?.state !== 'running') return {};
-  return Object.fromEntries(Object.entries(said).filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
+  return Object.fromEntries(
+    Object.entries(said).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
+  );
 }
 
 function pluginViews(c: Case): readonly PluginView[] {
@@ -212,7 +237,12 @@ function pluginViews(c: Case): readonly PluginView[] {
   const found = inst.plugins ?? [];
   const declared = inst.spec.plugins.map((plugin): PluginView => {
     const there = found.find((one) => one.source === plugin.source);
-    return { source: plugin.source, ref: plugin.ref, sha: there?.sha ?? null, ...stateOf(plugin.source, there !== undefined) };
+    return {
+      source: plugin.source,
+      ref: plugin.ref,
+      sha: there?.sha ?? null,
+      ...stateOf(plugin.source, there !== undefined),
+    };
   });
   const leftOver = found
     .filter((one) => uninstall.includes(one.source))

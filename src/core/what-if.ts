@@ -21,7 +21,8 @@ export function refusal(policy: Partial<Policy>, edits: readonly Edit[], seq: nu
   for (const key of keys) {
     const name = key.replace('rollout.', '');
     if (key === name ? POLICY_KEYS.has(key) : ROLLOUT_KEYS.has(name)) continue;
-    if (BAKED.test(name)) return `"${key}" cannot be tried: it is judged by whoever watches, and what came of it is baked into the recorded facts`;
+    if (BAKED.test(name))
+      return `"${key}" cannot be tried: it is judged by whoever watches, and what came of it is baked into the recorded facts`;
     return `"${key}" is no part of the policy; it holds ${[...POLICY_KEYS].join(', ')}`;
   }
   const edited = new Set<number>();
@@ -45,13 +46,19 @@ export function editRefusal(event: StoredEvent, edit: Edit): string | null {
   return event.type === 'spec.applied' ? bakedIntoSpec(event, edit.data as unknown as EventData['spec.applied']) : null;
 }
 
-function bakedIntoSpec(event: StoredEvent & { type: 'spec.applied' }, { spec }: EventData['spec.applied']): string | null {
+function bakedIntoSpec(
+  event: StoredEvent & { type: 'spec.applied' },
+  { spec }: EventData['spec.applied'],
+): string | null {
   const before = event.data.spec;
   const baked: readonly (readonly [what: string, same: boolean])[] = [
     ['target', spec.target === before.target && spec.targetType === before.targetType],
     ['heartbeat.silentAfter', spec.heartbeat?.silentAfterMs === before.heartbeat?.silentAfterMs],
     ['heartbeat.every', spec.heartbeat?.everyMs === before.heartbeat?.everyMs],
-    ['health', JSON.stringify({ ...spec.health, startGraceMs: 0 }) === JSON.stringify({ ...before.health, startGraceMs: 0 })],
+    [
+      'health',
+      JSON.stringify({ ...spec.health, startGraceMs: 0 }) === JSON.stringify({ ...before.health, startGraceMs: 0 }),
+    ],
   ];
   const changed = baked.find(([, same]) => !same);
   if (changed === undefined) return null;

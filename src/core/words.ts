@@ -24,7 +24,8 @@ const PHASE_TEXT: { readonly [P in Phase]: string } = {
 };
 
 /** The sentence of the row; the rule itself if a newer or older build wrote it. */
-export const reasonText = (rule: string): string => rowById(rule)?.sentence ?? `rule "${rule}" is not known to this build`;
+export const reasonText = (rule: string): string =>
+  rowById(rule)?.sentence ?? `rule "${rule}" is not known to this build`;
 
 /** Why a decided row does not act, and what lifts that. */
 export const holdText = (hold: Hold): string => {
@@ -42,33 +43,66 @@ export function holdWords(hold: Hold): HoldWords {
   const at = hold.until === null ? '' : iso(hold.until);
   switch (hold.reason) {
     case 'unsynced':
-      return words(`target "${detail}" has not been seen since Holdfast took over`, 'its first complete listing lifts this');
+      return words(
+        `target "${detail}" has not been seen since Holdfast took over`,
+        'its first complete listing lifts this',
+      );
     case 'target-stale':
       return words(`target "${detail}" cannot be seen now`, 'its next complete listing lifts this');
     case 'target-refused':
-      return words(`target "${detail}" refuses us, or answers as another`, 'its cure, or an override by an operator, lifts this');
+      return words(
+        `target "${detail}" refuses us, or answers as another`,
+        'its cure, or an override by an operator, lifts this',
+      );
     case 'quarantined':
-      return words(`${detail} of its log cannot be read, and might have been a stop`, 'an operator who has looked lifts this by "reconcile"');
+      return words(
+        `${detail} of its log cannot be read, and might have been a stop`,
+        'an operator who has looked lifts this by "reconcile"',
+      );
     case 'conflict':
       return words(`another instance holds the same resource (${detail})`, 'this lifts when one of them lets go of it');
     case 'operator-hold':
-      return words(`an operator holds it: ${detail}`, at === '' ? 'a release lifts this' : `a release lifts this, or the time at ${at}`);
+      return words(
+        `an operator holds it: ${detail}`,
+        at === '' ? 'a release lifts this' : `a release lifts this, or the time at ${at}`,
+      );
     case 'breaker':
-      return words(`operations on its target fail through no fault of the instance: ${detail}`, 'its next complete listing lifts this');
+      return words(
+        `operations on its target fail through no fault of the instance: ${detail}`,
+        'its next complete listing lifts this',
+      );
     case 'blast-radius':
-      return words(`too many instances of its target were lost at once (this one: ${detail})`, BLAST_LIFTS[detail] ?? BLAST_LIFTS.missing);
+      return words(
+        `too many instances of its target were lost at once (this one: ${detail})`,
+        BLAST_LIFTS[detail] ?? BLAST_LIFTS.missing,
+      );
     case 'backoff':
       return words(`"${detail}" failed, and waits before its next attempt`, `the time lifts this, at ${at}`);
     case 'gave-up':
-      return words(`"${detail}" has given up`, `"reconcile" or a new generation lifts this; else one attempt is granted at ${at}`);
+      return words(
+        `"${detail}" has given up`,
+        `"reconcile" or a new generation lifts this; else one attempt is granted at ${at}`,
+      );
     case 'rollout':
-      return words('its turn in the rollout has not come', 'this lifts when those taken down before it are proved again');
+      return words(
+        'its turn in the rollout has not come',
+        'this lifts when those taken down before it are proved again',
+      );
     case 'rollout-failed':
-      return words(`the rollout of ${detail} failed and goes no further`, 'a new revision, or an override by an operator, lifts this');
+      return words(
+        `the rollout of ${detail} failed and goes no further`,
+        'a new revision, or an override by an operator, lifts this',
+      );
     case 'budget':
-      return words(`target "${detail}" has as many operations in flight as it may have`, 'the next one that ends makes room');
+      return words(
+        `target "${detail}" has as many operations in flight as it may have`,
+        'the next one that ends makes room',
+      );
     case 'busy':
-      return words('it is working', at === '' ? 'the end of its work lifts this' : `the end of its work lifts this, or the time at ${at}`);
+      return words(
+        'it is working',
+        at === '' ? 'the end of its work lifts this' : `the end of its work lifts this, or the time at ${at}`,
+      );
     case 'predecessor':
       return words('an older incarnation of its name is still being deleted', 'this lifts when that one is gone');
   }
@@ -104,7 +138,8 @@ const AWAITS: { readonly [R in RowId]: (c: Case) => readonly string[] } = {
     ...(c.target.refused === null ? [] : [`an override that accepts what ${target(c)} answers as`]),
   ],
   'stop-asked': () => ['the stop, once its gates are open', 'an operator\'s "resume"'],
-  stopped: (c) => (c.inst.desired === 'stopped' ? ['an operator\'s "resume"'] : ['"resume", "restart", or a new generation']),
+  stopped: (c) =>
+    c.inst.desired === 'stopped' ? ['an operator\'s "resume"'] : ['"resume", "restart", or a new generation'],
   offline: () => ['its next heartbeat'],
   'gave-up': (c) => [
     OPERATOR_RETRY,
@@ -123,7 +158,9 @@ const AWAITS: { readonly [R in RowId]: (c: Case) => readonly string[] } = {
   idle: () => ['its sleep, once its gates are open', 'work or a wake'],
   silent: (c) => [
     'being heard again',
-    ...((c.inst.spec.onSilent ?? c.state.policy.onSilent) === 'alert' ? ['an operator: `onSilent` is alert'] : ['the second opinion, then a restart']),
+    ...((c.inst.spec.onSilent ?? c.state.policy.onSilent) === 'alert'
+      ? ['an operator: `onSilent` is alert']
+      : ['the second opinion, then a restart']),
   ],
   config: (c) => [
     'the config applied and persisted, once its gates are open',

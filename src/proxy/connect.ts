@@ -31,7 +31,9 @@ function connectOnce(at: string, signal: AbortSignal): Promise<Socket> {
     };
     const onAbort = (): void => fail(new Error('the client went away'));
     signal.addEventListener('abort', onAbort, { once: true });
-    socket.setTimeout(CONNECT_TIMEOUT_MS, () => fail(new Error(`no connection to ${at} within ${CONNECT_TIMEOUT_MS} ms`)));
+    socket.setTimeout(CONNECT_TIMEOUT_MS, () =>
+      fail(new Error(`no connection to ${at} within ${CONNECT_TIMEOUT_MS} ms`)),
+    );
     socket.once('error', fail);
     socket.once('connect', () => {
       signal.removeEventListener('abort', onAbort);

@@ -33,7 +33,9 @@ export function towardsAgent(incoming: IncomingMessage, address: Address, at: st
   const headers = endToEnd(incoming.headers);
   delete headers[TOKEN_HEADER];
   if (OUR_BEARER.test(incoming.headers.authorization ?? '')) delete headers.authorization;
-  const cookies = (incoming.headers.cookie ?? '').split(';').filter((cookie) => cookie.trim() !== '' && !OUR_COOKIE.test(cookie));
+  const cookies = (incoming.headers.cookie ?? '')
+    .split(';')
+    .filter((cookie) => cookie.trim() !== '' && !OUR_COOKIE.test(cookie));
   if (cookies.length > 0) headers.cookie = cookies.join(';').trim();
   else delete headers.cookie;
   headers.host = at;

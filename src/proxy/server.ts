@@ -8,7 +8,13 @@
  *  3. Bytes stream both ways as they come; nothing is buffered whole, nothing is sent twice.
  *  4. The instance counts as working while a request is open, and no longer: whatever ends a request closes its visit.
  */
-import { createServer, request as httpRequest, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  request as httpRequest,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream';
@@ -56,7 +62,13 @@ export async function startProxy(world: ProxyWorld, { host, port }: { host: stri
   server.on('upgrade', (incoming, socket, head) => void upgrade(world, incoming, socket, head));
   server.on('clientError', (_error, socket) => socket.destroy());
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => reject(new Error(`The wake proxy cannot listen on ${host}:${port}: ${error.message}. Choose another address with --proxy-listen.`)));
+    server.once('error', (error) =>
+      reject(
+        new Error(
+          `The wake proxy cannot listen on ${host}:${port}: ${error.message}. Choose another address with --proxy-listen.`,
+        ),
+      ),
+    );
     server.listen({ host, port, exclusive: true }, resolve);
   });
   const at = server.address() as AddressInfo;
@@ -94,7 +106,13 @@ async function pass(world: ProxyWorld, incoming: IncomingMessage, outgoing: Serv
 }
 
 /** Resolves when the answer is through, or the connection is over. */
-async function forward(incoming: IncomingMessage, outgoing: ServerResponse, address: Address, at: string, signal: AbortSignal): Promise<void> {
+async function forward(
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  address: Address,
+  at: string,
+  signal: AbortSignal,
+): Promise<void> {
   const socket = await connectTo(at, signal);
   await new Promise<void>((resolve, reject) => {
     const request = httpRequest({
@@ -133,8 +151,14 @@ async function upgrade(world: ProxyWorld, incoming: IncomingMessage, client: Dup
     visit = world.wake.visit(address.fleet, address.instance, portFor(world, address));
     const at = await visit.ready(gone.signal);
     const agent = await connectTo(at, gone.signal);
-    const headers = { ...towardsAgent(incoming, address, at), connection: 'Upgrade', upgrade: incoming.headers.upgrade };
-    const lines = Object.entries(headers).flatMap(([name, value]) => [value].flat().map((one) => `${name}: ${String(one)}`));
+    const headers = {
+      ...towardsAgent(incoming, address, at),
+      connection: 'Upgrade',
+      upgrade: incoming.headers.upgrade,
+    };
+    const lines = Object.entries(headers).flatMap(([name, value]) =>
+      [value].flat().map((one) => `${name}: ${String(one)}`),
+    );
     agent.write(`${incoming.method ?? 'GET'} ${address.rest} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`);
     if (head.length > 0) agent.write(head);
     await joined(client, agent);
@@ -142,7 +166,9 @@ async function upgrade(world: ProxyWorld, incoming: IncomingMessage, client: Dup
     if (!gone.signal.aborted && client.writable) {
       const { status, message, retryAfterSeconds } = answerOf(error);
       const retry = retryAfterSeconds === null ? '' : `Retry-After: ${retryAfterSeconds}\r\n`;
-      client.end(`HTTP/1.1 ${status} ${status === 503 ? 'Service Unavailable' : 'Refused'}\r\n${retry}Connection: close\r\nContent-Type: text/plain\r\n\r\n${message}\n`);
+      client.end(
+        `HTTP/1.1 ${status} ${status === 503 ? 'Service Unavailable' : 'Refused'}\r\n${retry}Connection: close\r\nContent-Type: text/plain\r\n\r\n${message}\n`,
+      );
     }
   } finally {
     visit?.close();
@@ -172,11 +198,17 @@ async function admit(world: ProxyWorld, incoming: IncomingMessage): Promise<Addr
   if (address === null) throw new Answer(404, 'this is the wake proxy: agents are at /i/{fleet}/{instance}/');
   if (exposedAt(world, address)?.auth === 'none') return address;
   const token = presentedToken(incoming.headers);
-  if (token === null) throw new Answer(401, 'send a token as "Authorization: Bearer hf_…", or as "Holdfast-Token" where the agent wants Authorization for itself');
+  if (token === null)
+    throw new Answer(
+      401,
+      'send a token as "Authorization: Bearer hf_…", or as "Holdfast-Token" where the agent wants Authorization for itself',
+    );
   const known = await world.identify(token);
   if (known === null) throw new Answer(401, 'the token is none of ours, or has expired');
-  if (known.scope === 'read') throw new Answer(403, `passing on traffic needs the scope "operate"; the token "${known.name}" has "read"`);
-  if (known.fleets !== null && !known.fleets.includes(address.fleet)) throw new Answer(403, `the token "${known.name}" is not for the fleet "${address.fleet}"`);
+  if (known.scope === 'read')
+    throw new Answer(403, `passing on traffic needs the scope "operate"; the token "${known.name}" has "read"`);
+  if (known.fleets !== null && !known.fleets.includes(address.fleet))
+    throw new Answer(403, `the token "${known.name}" is not for the fleet "${address.fleet}"`);
   return address;
 }
 
@@ -184,8 +216,16 @@ async function admit(world: ProxyWorld, incoming: IncomingMessage): Promise<Addr
 function checkHost(world: ProxyWorld, incoming: IncomingMessage): void {
   const host = (incoming.headers.host ?? '').toLowerCase();
   const name = host.replace(/:\d+$/, '');
-  if (['localhost', '127.0.0.1', '[::1]'].includes(name) || world.allowedHosts.includes(host) || world.allowedHosts.includes(name)) return;
-  throw new Answer(421, `"${name.slice(0, 100)}" is not a name of this proxy; add it to allowedHosts in holdfast.yaml if it should be`);
+  if (
+    ['localhost', '127.0.0.1', '[::1]'].includes(name) ||
+    world.allowedHosts.includes(host) ||
+    world.allowedHosts.includes(name)
+  )
+    return;
+  throw new Answer(
+    421,
+    `"${name.slice(0, 100)}" is not a name of this proxy; add it to allowedHosts in holdfast.yaml if it should be`,
+  );
 }
 
 /** The declared exposure that covers this path: the longest that does. */
@@ -194,7 +234,11 @@ function exposedAt(world: ProxyWorld, { fleet, instance, rest, port }: Address):
   if (path === null) return null;
   const covering = world
     .exposed(fleet, instance)
-    .filter((expose) => (port === null || port === expose.port) && (path === expose.path || path.startsWith(expose.path.endsWith('/') ? expose.path : `${expose.path}/`)));
+    .filter(
+      (expose) =>
+        (port === null || port === expose.port) &&
+        (path === expose.path || path.startsWith(expose.path.endsWith('/') ? expose.path : `${expose.path}/`)),
+    );
   return covering.sort((a, b) => b.path.length - a.path.length)[0] ?? null;
 }
 
@@ -204,13 +248,15 @@ function normalised(rest: string): string | null {
   return /(^|\/)\.{1,2}(\/|$)|%2e|%2f|%5c|\\|\/\//i.test(path) ? null : path;
 }
 
-const portFor = (world: ProxyWorld, address: Address): number | null => address.port ?? exposedAt(world, address)?.port ?? null;
+const portFor = (world: ProxyWorld, address: Address): number | null =>
+  address.port ?? exposedAt(world, address)?.port ?? null;
 
 // ── saying no ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 function answerOf(error: unknown): { status: number; message: string; retryAfterSeconds: number | null } {
   if (error instanceof Answer) return error;
-  if (error instanceof NotAwake) return { status: STATUS[error.kind], message: error.message, retryAfterSeconds: error.retryAfterSeconds };
+  if (error instanceof NotAwake)
+    return { status: STATUS[error.kind], message: error.message, retryAfterSeconds: error.retryAfterSeconds };
   const message = error instanceof Error ? error.message : String(error);
   return { status: 502, message: `the agent did not answer: ${message}`, retryAfterSeconds: 1 };
 }

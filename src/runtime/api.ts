@@ -82,7 +82,12 @@ export interface Selector {
 
 export interface BulkResult {
   readonly dryRun: boolean;
-  readonly results: readonly { readonly instance: string; readonly accepted: boolean; readonly seq: number | null; readonly because: string | null }[];
+  readonly results: readonly {
+    readonly instance: string;
+    readonly accepted: boolean;
+    readonly seq: number | null;
+    readonly because: string | null;
+  }[];
 }
 
 export interface HoldAsk {
@@ -103,8 +108,18 @@ export interface DryRun {
     readonly reason: { readonly rule: string; readonly text: string };
     readonly facts: readonly number[];
   }[];
-  readonly transitions: readonly { readonly instance: string; readonly from: Phase; readonly to: Phase; readonly rule: string }[];
-  readonly holds: readonly { readonly instance: string; readonly reason: string | null; readonly text: string | null; readonly until: string | null }[];
+  readonly transitions: readonly {
+    readonly instance: string;
+    readonly from: Phase;
+    readonly to: Phase;
+    readonly rule: string;
+  }[];
+  readonly holds: readonly {
+    readonly instance: string;
+    readonly reason: string | null;
+    readonly text: string | null;
+    readonly until: string | null;
+  }[];
 }
 
 export interface ReplayAsk {
@@ -174,21 +189,40 @@ export interface Control {
 
   command(fleet: string, name: string, verb: Verb, by: By): Promise<CommandResult>;
   /** `data: null`: as the spec's `onDelete` declares. */
-  delete(fleet: string, name: string, ask: { data: Deletion['data'] | null; forget: boolean }, by: By): Promise<CommandResult>;
+  delete(
+    fleet: string,
+    name: string,
+    ask: { data: Deletion['data'] | null; forget: boolean },
+    by: By,
+  ): Promise<CommandResult>;
   bulk(fleet: string, verb: Verb, select: Selector, dryRun: boolean, by: By): Promise<BulkResult>;
   /** Waits until the instance has settled after `seq`: at rest as desired, failed, or held; or until `timeoutMs`. */
   settled(fleet: string, name: string, seq: number, timeoutMs: number, signal: AbortSignal): Promise<WaitResult>;
 
   hold(fleet: string, ask: HoldAsk): Promise<{ seq: number; id: string }>;
-  release(fleet: string, ask: { target: string | null; instances: readonly string[] | null; by: By }): Promise<{ seq: number; released: number }>;
-  override(fleet: string, ask: { target: string | null; identity: string | null; rollout: boolean; by: By }): Promise<{ seq: number }>;
+  release(
+    fleet: string,
+    ask: { target: string | null; instances: readonly string[] | null; by: By },
+  ): Promise<{ seq: number; released: number }>;
+  override(
+    fleet: string,
+    ask: { target: string | null; identity: string | null; rollout: boolean; by: By },
+  ): Promise<{ seq: number }>;
 
-  events(fleet: string, ask: { after: number; to: number | null; instance: string | null; limit: number }): Promise<Page<EventView>>;
+  events(
+    fleet: string,
+    ask: { after: number; to: number | null; instance: string | null; limit: number },
+  ): Promise<Page<EventView>>;
   /** The last seq whose time is ≤ `at` (ms since the epoch); 0 if none. */
   seqAt(fleet: string, at: number): Promise<number>;
   /** Every event after `after`, then each new one as it is written; ends when the signal aborts. Bounded: slow readers re-read. */
   watch(fleet: string, after: number, signal: AbortSignal): AsyncIterable<StoredEvent>;
-  logs(fleet: string, name: string, ask: { follow: boolean; tail: number; previous: boolean }, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
+  logs(
+    fleet: string,
+    name: string,
+    ask: { follow: boolean; tail: number; previous: boolean },
+    signal: AbortSignal,
+  ): Promise<AsyncIterable<Uint8Array>>;
 
   dryRun(fleet: string): Promise<DryRun>;
   replay(fleet: string, ask: ReplayAsk): Promise<JsonObject>;
@@ -201,7 +235,12 @@ export interface Control {
 
   tokens(): Promise<readonly TokenView[]>;
   /** The token itself is in this answer and nowhere else. */
-  createToken(ask: { name: string; scope: TokenView['scope']; fleets: readonly string[] | null; expiresInMs: number | null }): Promise<TokenView & { token: string }>;
+  createToken(ask: {
+    name: string;
+    scope: TokenView['scope'];
+    fleets: readonly string[] | null;
+    expiresInMs: number | null;
+  }): Promise<TokenView & { token: string }>;
   dropToken(name: string): Promise<void>;
   /** Who a presented token is; null if it is none of ours or expired. Constant-time. */
   identify(token: string): Promise<TokenView | null>;

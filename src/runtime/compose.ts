@@ -20,6 +20,7 @@ import { Runtime } from './runtime.ts';
 import { systemClock } from './system-clock.ts';
 import { Targets } from './targets.ts';
 import { VERSION } from './version.ts';
+import { Wake } from './wake.ts';
 import type { World } from './world.ts';
 
 const TYPES: ReadonlyMap<string, TargetType> = new Map([[processType.type, processType]]);
@@ -34,6 +35,7 @@ export interface Composed {
   readonly control: Control;
   readonly runtime: Runtime;
   readonly targets: Targets;
+  readonly wake: Wake;
   readonly serverFile: ServerFile;
   /** Takes over all fleets. */
   start(): Promise<void>;
@@ -58,11 +60,19 @@ export async function compose(folder: DataFolder, options: { storeUrl: string | 
 function serverFileOf(folder: DataFolder): ServerFile {
   const read = readServerFile(readServerText(folder), new Set(TYPES.keys()));
   if (read.ok) return read.file;
-  const errors = read.errors.map(({ path, line, message }) => `  ${folder.path}/holdfast.yaml:${line}: ${path}: ${message}`);
+  const errors = read.errors.map(
+    ({ path, line, message }) => `  ${folder.path}/holdfast.yaml:${line}: ${path}: ${message}`,
+  );
   throw new StartError(`the server file is not valid:\n${errors.join('\n')}`);
 }
 
-async function assemble(folder: DataFolder, serverFile: ServerFile, store: Store, claim: HostClaim, log: Log): Promise<Composed> {
+async function assemble(
+  folder: DataFolder,
+  serverFile: ServerFile,
+  store: Store,
+  claim: HostClaim,
+  log: Log,
+): Promise<Composed> {
   const clock = systemClock;
   const named = new Map<string, TargetType>(TYPES);
   for (const [name, { type }] of serverFile.targets) {
@@ -72,7 +82,11 @@ async function assemble(folder: DataFolder, serverFile: ServerFile, store: Store
   const make = (name: string): Target | null => {
     const type = named.get(name);
     if (type === undefined) return null;
-    return type.create(serverFile.targets.get(name)?.settings ?? {}, { deployment: store.deployment, dataDir: folder.path, name });
+    return type.create(serverFile.targets.get(name)?.settings ?? {}, {
+      deployment: store.deployment,
+      dataDir: folder.path,
+      name,
+    });
   };
   const targets = new Targets(make, store.deployment, clock, log);
   const metrics = new Metrics();
@@ -83,8 +97,10 @@ async function assemble(folder: DataFolder, serverFile: ServerFile, store: Store
     targets,
     probe: httpProbe,
     env: () => ({}),
+    isVisited: (uid) => wake.isVisited(uid),
     ticked: (fleet, report) => metrics.ticked(fleet, report),
   });
+  const wake: Wake = new Wake(runtime, clock);
   const world: World = {
     version: VERSION,
     store,
@@ -104,6 +120,7 @@ async function assemble(folder: DataFolder, serverFile: ServerFile, store: Store
     control,
     runtime,
     targets,
+    wake,
     serverFile,
     async start() {
       await ensureAdminToken(folder, control);

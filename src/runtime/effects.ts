@@ -8,10 +8,14 @@
  *  3. No error is swallowed: every outcome is an `operation.ended`.
  */
 import type { DecidedAction, EventData, FailureDetail, NewEvent } from '../core/events.ts';
-import type { Instance, Operation } from '../core/model.ts';
+import type { Instance, Look, Operation } from '../core/model.ts';
+import type { Clock } from '../ports/clock.ts';
 import { TargetError, type Subject, type Target } from '../ports/target.ts';
+import { withDeadline } from './deadline.ts';
+import { INSPECT_MS } from './limits.ts';
 
 export interface EffectsWorld {
+  readonly clock: Clock;
   /** The target of that name; throws `TargetError` when there is none any more. */
   target(name: string): Target;
   subject(inst: Instance): Subject;
@@ -45,7 +49,8 @@ export class Effects {
   carryOut(inst: Instance | undefined, action: DecidedAction): void {
     switch (action.type) {
       case 'abort':
-        if (action.operation !== undefined) this.running.get(action.operation)?.controller.abort(action.reason ?? 'superseded');
+        if (action.operation !== undefined)
+          this.running.get(action.operation)?.controller.abort(action.reason ?? 'superseded');
         return;
       case 'abandon':
         if (action.operation !== undefined) this.running.delete(action.operation);
@@ -84,9 +89,32 @@ export class Effects {
     try {
       return { operation: id, outcome: 'succeeded', ...(await this.perform(inst, operation, signal)) };
     } catch (error) {
-      const saw = error instanceof TargetError && error.saw !== null ? { saw: error.saw } : {};
-      if (signal.aborted) return { operation: id, outcome: signal.reason === 'deadline' ? 'timed-out' : 'aborted', ...saw };
+      const saw = await this.sawAfter(inst, error);
+      if (signal.aborted)
+        return { operation: id, outcome: signal.reason === 'deadline' ? 'timed-out' : 'aborted', ...saw };
       return { operation: id, outcome: 'failed', error: detailOf(error, operation), ...saw };
+    }
+  }
+
+  /**
+   * A failure says nothing of what took effect: the authority is asked, so that the next decision rests on what is so. Only
+   * presence is believed; absence needs its proof by listings.
+   */
+  private async sawAfter(inst: Instance, error: unknown): Promise<{ saw?: Look }> {
+    if (error instanceof TargetError) {
+      if (error.saw !== null) return { saw: error.saw };
+      if (error.detail.fault === 'target') return {};
+    }
+    try {
+      const target = this.world.target(inst.spec.target);
+      const subject = this.world.subject(inst);
+      const saw = await withDeadline(this.world.clock, INSPECT_MS, `a look at ${inst.name}`, (signal) =>
+        target.inspect(subject, signal),
+      );
+      return saw.state === 'missing' ? {} : { saw };
+    } catch {
+      // Not seen either: the next listing tells.
+      return {};
     }
   }
 
@@ -117,7 +145,9 @@ export class Effects {
       case 'persist-config':
         return { config: await able(target.config, 'config', inst).persist(subject, signal) };
       case 'install-plugin':
-        return { plugin: await able(target.plugins, 'plugins', inst).install(subject, operation.subject ?? '', signal) };
+        return {
+          plugin: await able(target.plugins, 'plugins', inst).install(subject, operation.subject ?? '', signal),
+        };
       case 'uninstall-plugin': {
         const source = operation.subject ?? '';
         await able(target.plugins, 'plugins', inst).uninstall(subject, source, signal);
@@ -129,7 +159,12 @@ export class Effects {
   }
 }
 
-const BUSY: FailureDetail = { class: 'conflict', fault: 'instance', code: 'busy', message: 'work arrived as it was about to be put to sleep' };
+const BUSY: FailureDetail = {
+  class: 'conflict',
+  fault: 'instance',
+  code: 'busy',
+  message: 'work arrived as it was about to be put to sleep',
+};
 
 function able<A>(ability: A | undefined, name: string, inst: Instance): A {
   if (ability !== undefined) return ability;
@@ -144,6 +179,10 @@ function able<A>(ability: A | undefined, name: string, inst: Instance): A {
 function detailOf(error: unknown, operation: Operation): FailureDetail {
   if (error instanceof TargetError) return error.detail;
   const message = error instanceof Error && error.message !== '' ? error.message : String(error);
-  return { class: 'transient', fault: 'instance', code: 'internal', message: `${operation.kind} failed in an unforeseen way: ${message}` };
+  return {
+    class: 'transient',
+    fault: 'instance',
+    code: 'internal',
+    message: `${operation.kind} failed in an unforeseen way: ${message}`,
+  };
 }
-

@@ -22,6 +22,8 @@ export interface FleetWorld {
   readonly probe: Probe;
   /** What the runtime adds to an agent's environment. */
   env(fleet: string, inst: Instance): { readonly [name: string]: string };
+  /** Is a request open for it that the log may not know of yet? */
+  isVisited(uid: string): boolean;
   /** Called after each committed tick, for metrics and checks. Must not throw. */
   ticked(fleet: Fleet, report: TickReport): void;
   lost(fleet: string, reason: string): void;
@@ -49,6 +51,7 @@ export class Fleet {
       },
     });
     this.effects = new Effects({
+      clock: world.clock,
       target: (target) => world.targets.get(target),
       subject: (inst) => subjectOf(name, inst, world.env(name, inst)),
       workIsPending: (uid) => this.workIsPending(uid),
@@ -87,7 +90,10 @@ export class Fleet {
 
   private report(fact: NewEvent): void {
     if (this.loop.report(() => [fact])) return;
-    this.world.log.error({ fleet: this.name, type: fact.type, instance: fact.instance }, 'the inbox is full; the next look will tell what this fact would have');
+    this.world.log.error(
+      { fleet: this.name, type: fact.type, instance: fact.instance },
+      'the inbox is full; the next look will tell what this fact would have',
+    );
   }
 
   private committed(report: TickReport): void {
@@ -96,7 +102,10 @@ export class Fleet {
       for (const action of event.data.actions) this.effects.carryOut(this.loop.state.instances.get(action.uid), action);
     }
     for (const violation of report.violations) {
-      this.world.log.error({ fleet: this.name, ...violation }, 'an invariant does not hold; this is a fault of Holdfast');
+      this.world.log.error(
+        { fleet: this.name, ...violation },
+        'an invariant does not hold; this is a fault of Holdfast',
+      );
     }
     this.attend();
     for (const listener of this.listeners) listener(report.events);
@@ -118,14 +127,21 @@ export class Fleet {
     if (known === undefined || known.refused !== null) return;
     const message = `no target is called "${name}"; declare it in holdfast.yaml, or delete its instances with --forget`;
     this.loop.report((state) =>
-      state.targets.get(name)?.refused === null ? [{ type: 'target.refused', data: { target: name, message, identity: null } }] : [],
+      state.targets.get(name)?.refused === null
+        ? [{ type: 'target.refused', data: { target: name, message, identity: null } }]
+        : [],
     );
   }
 
   private workIsPending(uid: string): boolean {
     const inst = this.loop.state.instances.get(uid);
     if (inst === undefined) return false;
-    return inst.work.open || (inst.agent?.busy ?? false) || inst.wakeSeq > (inst.operation?.seq ?? Number.POSITIVE_INFINITY);
+    return (
+      this.world.isVisited(uid) ||
+      inst.work.open ||
+      (inst.agent?.busy ?? false) ||
+      inst.wakeSeq > (inst.operation?.seq ?? Number.POSITIVE_INFINITY)
+    );
   }
 }
 

@@ -32,6 +32,8 @@ export const WEDGED_AFTER_MS = 60_000;
 export const MAX_WAIT_MS = 10 * 60_000;
 /** Events kept for slow watchers before they must read from the store. */
 export const WATCH_PAGE_EVENTS = 500;
+/** The look that is taken after an operation failed. */
+export const INSPECT_MS = 5_000;
 /** A health probe's own deadline. */
 export const PROBE_TIMEOUT_MS = 5_000;
 

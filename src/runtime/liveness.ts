@@ -130,7 +130,13 @@ export class LivenessWatch {
   /** Never rejects: no answer is an answer. */
   private async answer(inst: Instance): Promise<{ ok: boolean; message: string }> {
     try {
-      return await withDeadline(this.clock, PROBE_TIMEOUT_MS, 'the health probe', (signal) => this.probe(inst, signal), this.stopping.signal);
+      return await withDeadline(
+        this.clock,
+        PROBE_TIMEOUT_MS,
+        'the health probe',
+        (signal) => this.probe(inst, signal),
+        this.stopping.signal,
+      );
     } catch (error) {
       return { ok: false, message: error instanceof Error ? error.message : String(error) };
     }
@@ -138,7 +144,12 @@ export class LivenessWatch {
 }
 
 type Report = Extract<NewEvent, { type: 'agent.reported' }>['data'];
-const fact = (inst: Instance, data: Report): NewEvent => ({ type: 'agent.reported', instance: inst.name, uid: inst.uid, data });
+const fact = (inst: Instance, data: Report): NewEvent => ({
+  type: 'agent.reported',
+  instance: inst.name,
+  uid: inst.uid,
+  data,
+});
 
 /** What this beat changes, compared with what is folded. */
 export function beatFacts(inst: Instance, beat: Beat): readonly NewEvent[] {
@@ -147,11 +158,13 @@ export function beatFacts(inst: Instance, beat: Beat): readonly NewEvent[] {
   if (agent === null || agent.heard === 'never') facts.push(fact(inst, { report: 'first' }));
   else if (agent.heard === 'silent') facts.push(fact(inst, { report: 'recovered' }));
   const degraded = beat.status === 'degraded';
-  if (degraded && agent?.degraded == null) facts.push(fact(inst, { report: 'degraded', message: beat.message ?? 'it gave no reason' }));
+  if (degraded && agent?.degraded == null)
+    facts.push(fact(inst, { report: 'degraded', message: beat.message ?? 'it gave no reason' }));
   if (beat.status === 'ready' && agent?.degraded != null) facts.push(fact(inst, { report: 'well' }));
   const busy = beat.activeTasks === undefined ? (agent?.busy ?? false) : beat.activeTasks > 0;
   if (busy !== (agent?.busy ?? false)) facts.push(fact(inst, { report: busy ? 'busy' : 'idle' }));
-  if (beat.version !== undefined && beat.version !== agent?.version) facts.push(fact(inst, { report: 'version', version: beat.version }));
+  if (beat.version !== undefined && beat.version !== agent?.version)
+    facts.push(fact(inst, { report: 'version', version: beat.version }));
   return facts;
 }
 

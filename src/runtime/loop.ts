@@ -18,7 +18,14 @@ import { conclude, plan, toEvents } from '../core/tick.ts';
 import type { Clock } from '../ports/clock.ts';
 import { FencedError, type Store } from '../ports/store.ts';
 import { fleetClock } from './fleet-clock.ts';
-import { INBOX_FACTS, MAX_REST_MS, READ_PAGE_EVENTS, RETRY_MAX_MS, RETRY_MIN_MS, SNAPSHOT_EVERY_EVENTS } from './limits.ts';
+import {
+  INBOX_FACTS,
+  MAX_REST_MS,
+  READ_PAGE_EVENTS,
+  RETRY_MAX_MS,
+  RETRY_MIN_MS,
+  SNAPSHOT_EVERY_EVENTS,
+} from './limits.ts';
 import type { Log } from './log.ts';
 
 /** A fact, or what makes facts of the state as it is when they are drained. Pure, and cheap. */
@@ -126,7 +133,8 @@ export class FleetLoop {
       if (this.ended) throw new Error(`the loop of fleet "${this.fleet}" has ended`);
       this.poke();
       await this.ticking;
-      if (this.retryMs > 0) throw new Error(`the log of fleet "${this.fleet}" cannot be written now: ${this.failure ?? 'unknown'}`);
+      if (this.retryMs > 0)
+        throw new Error(`the log of fleet "${this.fleet}" cannot be written now: ${this.failure ?? 'unknown'}`);
     }
   }
 
@@ -145,7 +153,12 @@ export class FleetLoop {
       this.ticking = null;
     }
     try {
-      return read(this.state, this.agenda, Math.max(this.now(), this.state.at), this.state.seq - before + this.inbox.length);
+      return read(
+        this.state,
+        this.agenda,
+        Math.max(this.now(), this.state.at),
+        this.state.seq - before + this.inbox.length,
+      );
     } finally {
       if (this.again || this.untold.length > 0) {
         this.again = false;
@@ -179,7 +192,10 @@ export class FleetLoop {
       }
       this.failure = message;
       this.retryMs = Math.min(RETRY_MAX_MS, Math.max(RETRY_MIN_MS, this.retryMs * 2));
-      log.error({ fleet: this.fleet, error: message, retryMs: this.retryMs }, 'a tick failed; nothing of it was done, it is tried again');
+      log.error(
+        { fleet: this.fleet, error: message, retryMs: this.retryMs },
+        'a tick failed; nothing of it was done, it is tried again',
+      );
     } finally {
       this.tickingSinceMono = null;
     }
@@ -230,7 +246,10 @@ export class FleetLoop {
       return source(this.state);
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
-      this.world.log.error({ fleet: this.fleet, error: message }, 'a source of facts failed; its facts are lost, the next look tells');
+      this.world.log.error(
+        { fleet: this.fleet, error: message },
+        'a source of facts failed; its facts are lost, the next look tells',
+      );
       return [];
     }
   }

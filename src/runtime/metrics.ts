@@ -13,9 +13,23 @@ const OPERATIONS: readonly OperationKind[] = [
   'provision', 'start', 'stop', 'sleep', 'restart', 'update', 'destroy',
   'apply-config', 'persist-config', 'install-plugin', 'uninstall-plugin', 'probe',
 ]; // prettier-ignore
-const MARKS: readonly ActionType[] = ['abort', 'abandon', 'forget', 'forgive', 'rollout-proved', 'rollout-failed', 'rollout-left'];
+const MARKS: readonly ActionType[] = [
+  'abort',
+  'abandon',
+  'forget',
+  'forgive',
+  'rollout-proved',
+  'rollout-failed',
+  'rollout-left',
+];
 const OUTCOMES = ['attempted', 'succeeded', 'failed'] as const;
-const FLAPS: readonly FlapKind[] = ['process_exited', 'container_stopped', 'container_missing', 'instance_terminated', 'instance_stopped'];
+const FLAPS: readonly FlapKind[] = [
+  'process_exited',
+  'container_stopped',
+  'container_missing',
+  'instance_terminated',
+  'instance_stopped',
+];
 const HOLDS: readonly HoldReason[] = [
   'unsynced', 'target-stale', 'target-refused', 'quarantined', 'conflict', 'operator-hold', 'breaker', 'blast-radius',
   'backoff', 'gave-up', 'rollout', 'rollout-failed', 'budget', 'busy', 'predecessor',
@@ -32,9 +46,19 @@ export class Metrics {
   private readonly inFlight = new Map<string, OperationKind>();
   private readonly drained = this.gauge('holdfast_tick_events_drained', 'Events drained by the last tick.', ['fleet']);
   private readonly actions = this.counter('holdfast_actions_total', 'Actions decided.', ['fleet', 'type']);
-  private readonly effects = this.counter('holdfast_effects_total', 'Effects by real outcome.', ['fleet', 'type', 'outcome']);
-  private readonly violations = this.counter('holdfast_invariant_violations_total', 'Invariants found broken.', ['fleet', 'invariant']);
-  private readonly flaps = this.counter('holdfast_flaps_total', 'Stops and disappearances nobody asked for.', ['fleet', 'kind']);
+  private readonly effects = this.counter('holdfast_effects_total', 'Effects by real outcome.', [
+    'fleet',
+    'type',
+    'outcome',
+  ]);
+  private readonly violations = this.counter('holdfast_invariant_violations_total', 'Invariants found broken.', [
+    'fleet',
+    'invariant',
+  ]);
+  private readonly flaps = this.counter('holdfast_flaps_total', 'Stops and disappearances nobody asked for.', [
+    'fleet',
+    'kind',
+  ]);
   private readonly duration = new Histogram({
     name: 'holdfast_tick_duration_seconds',
     help: 'Wall clock of a tick.',
@@ -42,12 +66,20 @@ export class Metrics {
     buckets: [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5],
     registers: [this.registry],
   });
-  private readonly lastTick = this.gauge('holdfast_last_tick_timestamp_seconds', 'When the last tick succeeded (wall clock).', ['fleet']);
+  private readonly lastTick = this.gauge(
+    'holdfast_last_tick_timestamp_seconds',
+    'When the last tick succeeded (wall clock).',
+    ['fleet'],
+  );
   private readonly pending = this.gauge('holdfast_pending_events', 'Facts that are not in the log yet.', ['fleet']);
   private readonly instances = this.gauge('holdfast_instances', 'Instances by phase.', ['fleet', 'phase']);
   private readonly holds = this.gauge('holdfast_holds', 'Instances by what holds them.', ['fleet', 'reason']);
   private readonly head = this.gauge('holdfast_log_head', 'Last event of the log.', ['fleet']);
-  private readonly observations = this.counter('holdfast_observations_total', 'Looks taken, and those that became facts.', ['target', 'written']);
+  private readonly observations = this.counter(
+    'holdfast_observations_total',
+    'Looks taken, and those that became facts.',
+    ['target', 'written'],
+  );
 
   private gauge(name: string, help: string, labelNames: string[]): Gauge {
     return new Gauge({ name, help, labelNames, registers: [this.registry] });
@@ -116,7 +148,8 @@ export class Metrics {
     this.known.add(fleet);
     for (const type of [...OPERATIONS, ...MARKS]) this.actions.inc({ fleet, type }, 0);
     for (const type of OPERATIONS) for (const outcome of OUTCOMES) this.effects.inc({ fleet, type, outcome }, 0);
-    for (let invariant = 1; invariant <= INVARIANTS; invariant += 1) this.violations.inc({ fleet, invariant: String(invariant) }, 0);
+    for (let invariant = 1; invariant <= INVARIANTS; invariant += 1)
+      this.violations.inc({ fleet, invariant: String(invariant) }, 0);
     for (const kind of FLAPS) this.flaps.inc({ fleet, kind }, 0);
     for (const reason of HOLDS) this.holds.set({ fleet, reason }, 0);
   }

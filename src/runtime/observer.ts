@@ -97,7 +97,13 @@ export class TargetObserver {
     const began = new Map([...this.watchers].map(([fleet, { loop }]) => [fleet, loop.state.seq]));
     try {
       const what = `the listing of target "${this.name}"`;
-      const listing = await withDeadline(this.clock, traits.sweepDeadlineMs, what, (signal) => this.target.list(signal), this.stopping.signal);
+      const listing = await withDeadline(
+        this.clock,
+        traits.sweepDeadlineMs,
+        what,
+        (signal) => this.target.list(signal),
+        this.stopping.signal,
+      );
       this.lastGoodMono = this.clock.mono();
       for (const [fleet, head] of began) this.seen(fleet, head, listing);
     } catch (error) {
@@ -138,7 +144,10 @@ export class TargetObserver {
   /** The look failed. What it could not see stays as it was, and grows old. */
   private unseen(error: unknown): void {
     const message = error instanceof Error ? error.message : String(error);
-    this.log.warn({ target: this.name, error: message }, 'a target could not be listed; nothing is concluded from that');
+    this.log.warn(
+      { target: this.name, error: message },
+      'a target could not be listed; nothing is concluded from that',
+    );
     const refused = error instanceof TargetError && error.detail.class === 'terminal';
     const staleAfter = Math.max(STALE_FLOOR_MS, STALE_AFTER_SWEEPS * this.target.traits.sweepEveryMs);
     const stale = this.clock.mono() - this.lastGoodMono >= staleAfter;
@@ -153,7 +162,9 @@ export class TargetObserver {
     const target = state.targets.get(this.name);
     if (target === undefined) return [];
     if (refused) {
-      return target.refused === null ? [{ type: 'target.refused', data: { target: this.name, message, identity: null } }] : [];
+      return target.refused === null
+        ? [{ type: 'target.refused', data: { target: this.name, message, identity: null } }]
+        : [];
     }
     return target.stale === null ? [{ type: 'target.stale', data: { target: this.name, message } }] : [];
   }
@@ -174,7 +185,14 @@ export class TargetObserver {
       const inst = state.instances.get(notice.uid);
       if (inst === undefined) return [];
       this.written += 1;
-      return [{ type: 'resource.observed', instance: inst.name, uid: inst.uid, data: { ...notice.look, began, ...(eventful && { eventful }) } }];
+      return [
+        {
+          type: 'resource.observed',
+          instance: inst.name,
+          uid: inst.uid,
+          data: { ...notice.look, began, ...(eventful && { eventful }) },
+        },
+      ];
     });
   }
 }

@@ -14,7 +14,10 @@ export function keepRetention(world: World, keep: { days: number; events: number
       try {
         await world.store.retain(name, { sinceAt: loop.time() - keep.days * DAY_MS, events: keep.events });
       } catch (error) {
-        world.log.warn({ fleet: name, error: String(error) }, 'old events could not be dropped; it is tried again in an hour');
+        world.log.warn(
+          { fleet: name, error: String(error) },
+          'old events could not be dropped; it is tried again in an hour',
+        );
       }
     }
   };

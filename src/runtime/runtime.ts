@@ -64,8 +64,12 @@ export class Runtime {
   async stopAgents(): Promise<void> {
     for (const { fleet, epoch } of this.owned.values()) {
       await fleet.stop();
-      await this.store.append(fleet.name, [{ type: 'owner.stopped', data: { epoch, agents: true } }], () => fleet.loop.time());
-      const running = [...fleet.loop.state.instances.values()].filter((inst) => inst.resource !== null && inst.resource.state !== 'missing' && inst.resource.state !== 'stopped');
+      await this.store.append(fleet.name, [{ type: 'owner.stopped', data: { epoch, agents: true } }], () =>
+        fleet.loop.time(),
+      );
+      const running = [...fleet.loop.state.instances.values()].filter(
+        (inst) => inst.resource !== null && inst.resource.state !== 'missing' && inst.resource.state !== 'stopped',
+      );
       const queue = running[Symbol.iterator]();
       const worker = async (): Promise<void> => {
         for (const inst of queue) await this.stopAgent(fleet, inst);
@@ -79,9 +83,14 @@ export class Runtime {
     try {
       const target = targets.get(inst.spec.target);
       const deadlineMs = target.traits.deadlinesMs.stop ?? DEFAULT_DEADLINE_MS;
-      await withDeadline(clock, deadlineMs, `stopping ${inst.name}`, (signal) => target.stop(fleet.subject(inst), signal));
+      await withDeadline(clock, deadlineMs, `stopping ${inst.name}`, (signal) =>
+        target.stop(fleet.subject(inst), signal),
+      );
     } catch (error) {
-      log.error({ fleet: fleet.name, instance: inst.name, error: String(error) }, 'an agent could not be stopped, and runs on');
+      log.error(
+        { fleet: fleet.name, instance: inst.name, error: String(error) },
+        'an agent could not be stopped, and runs on',
+      );
     }
   }
 
@@ -95,7 +104,11 @@ export class Runtime {
         await fleet.loop.saveSnapshot();
         await this.store.release(fleet.name, epoch);
       } catch (error) {
-        if (!(error instanceof FencedError)) this.world.log.error({ fleet: fleet.name, error: String(error) }, 'the fleet could not be released; its lease will run out');
+        if (!(error instanceof FencedError))
+          this.world.log.error(
+            { fleet: fleet.name, error: String(error) },
+            'the fleet could not be released; its lease will run out',
+          );
       }
     }
     this.owned.clear();
@@ -133,7 +146,10 @@ export class Runtime {
 
   private scheduleRenewal(): void {
     if (this.stopped) return;
-    this.cancelRenewal = this.world.clock.after(RENEW_EVERY_MS, () => void this.renewAll().then(() => this.scheduleRenewal()));
+    this.cancelRenewal = this.world.clock.after(
+      RENEW_EVERY_MS,
+      () => void this.renewAll().then(() => this.scheduleRenewal()),
+    );
   }
 
   private async renewAll(): Promise<void> {
@@ -144,7 +160,8 @@ export class Runtime {
         else this.lost(fleet.name, 'another owner has taken it over');
       } catch (error) {
         this.world.log.error({ fleet: fleet.name, error: String(error) }, 'the lease could not be renewed');
-        if (this.world.clock.mono() - owned.renewedMono >= LEASE_MS - RENEW_EVERY_MS) this.lost(fleet.name, 'its lease runs out and cannot be renewed');
+        if (this.world.clock.mono() - owned.renewedMono >= LEASE_MS - RENEW_EVERY_MS)
+          this.lost(fleet.name, 'its lease runs out and cannot be renewed');
       }
     }
   }
@@ -154,7 +171,10 @@ export class Runtime {
     const owned = this.owned.get(name);
     if (owned === undefined || this.stopped) return;
     this.owned.delete(name);
-    this.world.log.error({ fleet: name, reason }, 'the fleet is no longer ours; nothing is done for it until it is again');
+    this.world.log.error(
+      { fleet: name, reason },
+      'the fleet is no longer ours; nothing is done for it until it is again',
+    );
     void owned.fleet.stop().then(() => this.takeBack(name));
   }
 
@@ -165,7 +185,10 @@ export class Runtime {
         await this.take(name);
         return;
       } catch (error) {
-        this.world.log.error({ fleet: name, error: String(error) }, 'the fleet could not be taken back; it is tried again');
+        this.world.log.error(
+          { fleet: name, error: String(error) },
+          'the fleet could not be taken back; it is tried again',
+        );
         await new Promise<void>((resolve) => this.world.clock.after(RENEW_EVERY_MS, resolve));
       }
     }

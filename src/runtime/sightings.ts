@@ -49,7 +49,9 @@ export function sweepFacts(state: FleetState, memory: AbsenceMemory, sweep: Swee
   if (target.breaker !== null && sweep.endedAt >= target.breaker.notBefore && sweep.began >= target.breaker.seq) {
     facts.push({ type: 'target.cleared', data: { target: sweep.target } });
   }
-  const items = new Map(sweep.listing.items.filter((item) => item.fleet === state.fleet).map((item) => [item.uid, item]));
+  const items = new Map(
+    sweep.listing.items.filter((item) => item.fleet === state.fleet).map((item) => [item.uid, item]),
+  );
   let lookAgain = false;
   for (const inst of instancesOn(state, sweep.target)) {
     const item = items.get(inst.uid);
@@ -58,8 +60,9 @@ export function sweepFacts(state: FleetState, memory: AbsenceMemory, sweep: Swee
     if (fact === 'look-again') lookAgain = true;
     else if (fact !== null) facts.push(fact);
   }
-  // Said after what it saw, so that it confirms what this very sweep reported again.
-  if (target.blast !== null && sweep.began >= target.blast.seq) {
+  // Only while a hold waits for it: what is missing or silent, a sweep does not lift (L49).
+  const awaited = target.blast !== null && [...target.losses.values()].some((loss) => loss.kind === 'stopped');
+  if (awaited && sweep.began >= (target.blast?.seq ?? 0)) {
     facts.push({ type: 'sweep.completed', data: { target: sweep.target, began: sweep.began } });
   }
   const unknown = [...items.values()];
@@ -68,7 +71,8 @@ export function sweepFacts(state: FleetState, memory: AbsenceMemory, sweep: Swee
 
 function instancesOn(state: FleetState, target: string): Instance[] {
   const found: Instance[] = [];
-  for (const inst of state.instances.values()) if (inst.spec.target === target && inst.spec.targetType !== 'external') found.push(inst);
+  for (const inst of state.instances.values())
+    if (inst.spec.target === target && inst.spec.targetType !== 'external') found.push(inst);
   return found;
 }
 
@@ -118,7 +122,16 @@ function absence(inst: Instance, memory: AbsenceMemory, sweep: Sweep): NewEvent 
   }
   memory.absent.delete(inst.uid);
   const { ref } = inst.resource;
-  const data = { state: 'missing', ref, incarnation: null, infra: null, exit: null, restarts: 0, attrs: {}, began: sweep.began } as const;
+  const data = {
+    state: 'missing',
+    ref,
+    incarnation: null,
+    infra: null,
+    exit: null,
+    restarts: 0,
+    attrs: {},
+    began: sweep.began,
+  } as const;
   return { type: 'resource.observed', instance: inst.name, uid: inst.uid, data };
 }
 

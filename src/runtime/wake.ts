@@ -63,7 +63,8 @@ export class Wake {
     const fleet = this.runtime.fleet(fleetName);
     const uid = fleet?.loop.state.names.get(name);
     const inst = uid === undefined ? undefined : fleet?.loop.state.instances.get(uid);
-    if (fleet == null || inst === undefined) throw new NotAwake('unknown', `there is no instance "${name}" in a fleet "${fleetName}" here`, null);
+    if (fleet == null || inst === undefined)
+      throw new NotAwake('unknown', `there is no instance "${name}" in a fleet "${fleetName}" here`, null);
     refuseHopeless(inst);
     const door = this.enter(fleet, inst);
     let closed = false;
@@ -105,7 +106,13 @@ export class Wake {
     });
   }
 
-  private async ready(fleet: Fleet, uid: string, port: number | null, door: Door, signal: AbortSignal): Promise<string> {
+  private async ready(
+    fleet: Fleet,
+    uid: string,
+    port: number | null,
+    door: Door,
+    signal: AbortSignal,
+  ): Promise<string> {
     const at = endpointIfReady(fleet, uid, port);
     if (at !== null) return at;
     if (door.waiting >= WAKE_QUEUE_EACH || this.waiting >= WAKE_QUEUE) {
@@ -162,7 +169,8 @@ function endpointIfReady(fleet: Fleet, uid: string, port: number | null): string
 
 function refuseHopeless(inst: Instance): void {
   if (inst.desired === 'deleted') throw new NotAwake('unknown', `${inst.name} is being deleted`, null);
-  if (inst.desired === 'stopped' || inst.completed) throw new NotAwake('stopped', `${inst.name} is stopped; an operator must resume it`, null);
+  if (inst.desired === 'stopped' || inst.completed)
+    throw new NotAwake('stopped', `${inst.name} is stopped; an operator must resume it`, null);
   if (inst.phase === 'ERROR' && inst.resource?.state !== 'running') {
     throw new NotAwake('failed', `${inst.name} is in ERROR and waits for an operator`, null);
   }
@@ -170,9 +178,16 @@ function refuseHopeless(inst: Instance): void {
 
 function endpointOf(inst: Instance, port: number | null): string {
   const endpoints = inst.resource?.attrs.endpoints;
-  const published = typeof endpoints === 'object' && endpoints !== null && !Array.isArray(endpoints) ? (endpoints as { readonly [port: string]: unknown }) : {};
+  const published =
+    typeof endpoints === 'object' && endpoints !== null && !Array.isArray(endpoints)
+      ? (endpoints as { readonly [port: string]: unknown })
+      : {};
   const key = port === null ? Object.keys(published).sort((a, b) => Number(a) - Number(b))[0] : String(port);
   const at = key === undefined ? undefined : published[key];
   if (typeof at === 'string') return at;
-  throw new NotAwake('no-port', port === null ? `${inst.name} publishes no port; declare run.ports` : `${inst.name} does not publish port ${port}`, null);
+  throw new NotAwake(
+    'no-port',
+    port === null ? `${inst.name} publishes no port; declare run.ports` : `${inst.name} does not publish port ${port}`,
+    null,
+  );
 }

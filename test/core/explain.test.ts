@@ -46,10 +46,18 @@ test('why names the row, the fact it rests on, what holds it, and when it is loo
   assert.equal(found.text, reasonText('start'));
   const exit = fleet.events('resource.observed').at(-1)!;
   assert.deepEqual(found.facts, [
-    { seq: exit.seq, type: 'resource.observed', ageMs: 400, text: 'its target says that it is stopped: it ended with exit code 3' },
+    {
+      seq: exit.seq,
+      type: 'resource.observed',
+      ageMs: 400,
+      text: 'its target says that it is stopped: it ended with exit code 3',
+    },
   ]);
   assert.equal(found.hold?.reason, 'backoff');
-  assert.match(found.hold?.text ?? '', /^"run" failed, and waits before its next attempt; the time lifts this, at 2026-01-01T00:00:0/);
+  assert.match(
+    found.hold?.text ?? '',
+    /^"run" failed, and waits before its next attempt; the time lifts this, at 2026-01-01T00:00:0/,
+  );
   assert.equal(found.nextLookAt, found.hold?.until);
   assert.equal(Date.parse(found.nextLookAt ?? ''), until);
   assert.ok(found.wouldChange.some((text) => text.startsWith('the time lifts this')));
@@ -59,7 +67,12 @@ test('why tells of each row above the one that speaks why it did not', () => {
   const found = whyOf(crashing(), 'a');
   assert.deepEqual(
     found.rejected.map(({ rule }) => rule),
-    TABLE.slice(0, TABLE.findIndex(({ id }) => id === 'start')).filter(({ on }) => on !== 'external').map(({ id }) => id),
+    TABLE.slice(
+      0,
+      TABLE.findIndex(({ id }) => id === 'start'),
+    )
+      .filter(({ on }) => on !== 'external')
+      .map(({ id }) => id),
   );
   assert.equal(found.rejected.find(({ rule }) => rule === 'deleting')?.because, 'nobody asked to delete it');
   assert.equal(found.rejected.find(({ rule }) => rule === 'asleep')?.because, 'it is hot');
@@ -76,15 +89,24 @@ test('where the events are no longer kept, the facts are told from the state, an
   fleet.now += 1_000;
   const told = whyOf(fleet, 'a', false).facts;
   const known = whyOf(fleet, 'a', true).facts;
-  assert.deepEqual(told.map(({ seq }) => seq), known.map(({ seq }) => seq));
-  assert.deepEqual(told.map(({ ageMs }) => ageMs), [1_000, 1_000]);
+  assert.deepEqual(
+    told.map(({ seq }) => seq),
+    known.map(({ seq }) => seq),
+  );
+  assert.deepEqual(
+    told.map(({ ageMs }) => ageMs),
+    [1_000, 1_000],
+  );
   assert.ok(told.some(({ text }) => text === 'it should be stopped'));
   assert.ok(known.some(({ text }) => text === '"stop" was asked'));
 });
 
 test('an operation that changes nothing of what runs leaves the word to the rows below, and why says so', () => {
   const fleet = lab();
-  fleet.declare('a', { heartbeat: BEATS, health: { http: { port: 1, path: '/' }, everyMs: 1_000, silentAfterMs: 5_000, startGraceMs: 5_000 } });
+  fleet.declare('a', {
+    heartbeat: BEATS,
+    health: { http: { port: 1, path: '/' }, everyMs: 1_000, silentAfterMs: 5_000, startGraceMs: 5_000 },
+  });
   fleet.up('a');
   fleet.report('a', 'silent');
   fleet.drain();
@@ -119,7 +141,12 @@ test('of any history, why agrees with the decided phase, and says something on e
         const found = why(fleet.state, fleet.agenda, inst.uid, fleet.now)!;
         assert.equal(found.phase, inst.phase);
         assert.ok(found.wouldChange.length > 0, `nothing would change ${found.rule}`);
-        for (const text of [found.text, ...found.wouldChange, ...found.facts.map((fact) => fact.text), ...found.rejected.map(({ because }) => because)]) {
+        for (const text of [
+          found.text,
+          ...found.wouldChange,
+          ...found.facts.map((fact) => fact.text),
+          ...found.rejected.map(({ because }) => because),
+        ]) {
           assert.match(text, /\S/);
           assert.doesNotMatch(text, /undefined|NaN|\[object/);
         }
@@ -159,14 +186,15 @@ test('every hold says in one sentence why it is there and what lifts it', () => 
 });
 
 test('what lifts the blast radius depends on what was lost', () => {
-  const lifts = (detail: string): string => holdWords({ reason: 'blast-radius', rule: 'start', until: null, detail }).lifts;
+  const lifts = (detail: string): string =>
+    holdWords({ reason: 'blast-radius', rule: 'start', until: null, detail }).lifts;
   assert.match(lifts('stopped'), /second complete listing/);
   assert.match(lifts('silent'), /being heard/);
   assert.match(lifts('missing'), /only an override/);
 });
 
 test('every phase and every row has its sentence; a row of another build is named', () => {
-  for (const phase of PHASES) assert.match(phaseText(phase), /^it /);
+  for (const phase of PHASES) assert.match(phaseText(phase), /^its? /);
   for (const { id, sentence } of TABLE) assert.equal(reasonText(id), sentence);
   assert.equal(reasonText('of-tomorrow'), 'rule "of-tomorrow" is not known to this build');
 });
@@ -184,7 +212,10 @@ test('every type of event is told in one sentence', () => {
 test('the page has a line for every row, in order, and docs/decision-table.md is what it says', () => {
   const page = decisionTableMarkdown();
   const lines = page.split('\n').filter((line) => /^\| \d/.test(line));
-  assert.deepEqual(lines.map((line) => line.split('|')[2]?.trim()), TABLE.map(({ id }) => `\`${id}\``));
+  assert.deepEqual(
+    lines.map((line) => line.split('|')[2]?.trim()),
+    TABLE.map(({ id }) => `\`${id}\``),
+  );
   const path = new URL('../../docs/decision-table.md', import.meta.url);
   assert.equal(readFileSync(path, 'utf8'), page, 'stale: run "npm run docs"');
 });
@@ -204,7 +235,10 @@ test('every row gives the phases that the page says, and no other', () => {
     { numRuns: 500, seed: 1 },
   );
   // The stories visit the whole table: a property that never sees a row says nothing about it.
-  assert.deepEqual(TABLE.filter(({ id }) => id !== 'unclassified' && !seen.has(id)).map(({ id }) => id), []);
+  assert.deepEqual(
+    TABLE.filter(({ id }) => id !== 'unclassified' && !seen.has(id)).map(({ id }) => id),
+    [],
+  );
 });
 
 test('external and lazy ones are explained, too', () => {
@@ -212,6 +246,9 @@ test('external and lazy ones are explained, too', () => {
   fleet.declare('laptop', external());
   fleet.declare('lazy', lazy());
   fleet.settle();
-  assert.deepEqual([whyOf(fleet, 'laptop').rule, whyOf(fleet, 'laptop').wouldChange], ['offline', ['its next heartbeat']]);
+  assert.deepEqual(
+    [whyOf(fleet, 'laptop').rule, whyOf(fleet, 'laptop').wouldChange],
+    ['offline', ['its next heartbeat']],
+  );
   assert.deepEqual([whyOf(fleet, 'lazy').rule, whyOf(fleet, 'lazy').phase], ['asleep', 'SLEEPING']);
 });

@@ -26,17 +26,27 @@ function quiet(): Lab {
 const after = (fleet: Lab, withAgenda = true): readonly Violation[] =>
   checkInvariants(fleet.state, fleet.now, fleet.state.instances.keys(), withAgenda ? fleet.agenda : null);
 
-const numbers = (violations: readonly Violation[]): readonly number[] => [...new Set(violations.map(({ invariant }) => invariant))].sort((a, b) => a - b);
+const numbers = (violations: readonly Violation[]): readonly number[] =>
+  [...new Set(violations.map(({ invariant }) => invariant))].sort((a, b) => a - b);
 
 const nothing = (fleet: Lab): Decision => decide(fleet.state, fleet.now, []);
 
 const action = (inst: Instance, type: DecidedAction['type'], more: Partial<DecidedAction> = {}): DecidedAction => ({
-  ...{ instance: inst.name, uid: inst.uid, type, rule: 'start', facts: [], operation: `${inst.uid}#9`, concern: 'run' },
+  instance: inst.name,
+  uid: inst.uid,
+  type,
+  rule: 'start',
+  facts: [],
+  operation: `${inst.uid}#9`,
+  concern: 'run',
   ...more,
 });
 
 test('there are thirteen, numbered in order, each with its sentence', () => {
-  assert.deepEqual(INVARIANTS.map(({ number }) => number), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]);
+  assert.deepEqual(
+    INVARIANTS.map(({ number }) => number),
+    [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13],
+  );
   for (const { sentence } of INVARIANTS) assert.match(sentence, /^[A-Z].*\.$/);
 });
 
@@ -49,10 +59,19 @@ test('no history breaks any of them, after any tick, and nothing is miscounted',
         assert.deepEqual(checkDecision(fleet.state, planned), []);
         fleet.tick();
         // Two that hold one ref are what the world did; that both are held is what the gates do about it.
-        assert.deepEqual(after(fleet).filter(({ invariant }) => invariant !== 3), []);
-        assert.deepEqual(checkEverything(fleet.state, fleet.now, fleet.agenda).filter(({ invariant }) => invariant !== 3), []);
+        assert.deepEqual(
+          after(fleet).filter(({ invariant }) => invariant !== 3),
+          [],
+        );
+        assert.deepEqual(
+          checkEverything(fleet.state, fleet.now, fleet.agenda).filter(({ invariant }) => invariant !== 3),
+          [],
+        );
       });
-      assert.deepEqual(log.flatMap((event) => check(event)), []);
+      assert.deepEqual(
+        log.flatMap((event) => check(event)),
+        [],
+      );
     }),
     { numRuns: 500 },
   );
@@ -74,7 +93,10 @@ test('1: a second operation for one that has one, and one of another epoch or nu
   const b = fleet.inst('b');
   assert.deepEqual(numbers(checkDecision(fleet.state, { ...nothing(fleet), actions: [action(b, 'restart')] })), [1]);
   const a = fleet.inst('a');
-  assert.deepEqual(numbers(checkDecision(fleet.state, { ...nothing(fleet), actions: [action(a, 'restart'), action(a, 'probe')] })), [1]);
+  assert.deepEqual(
+    numbers(checkDecision(fleet.state, { ...nothing(fleet), actions: [action(a, 'restart'), action(a, 'probe')] })),
+    [1],
+  );
   assert.deepEqual(numbers(after(fleet)), []);
   b.operations += 1;
   assert.deepEqual(numbers(after(fleet)), [1]);
@@ -88,12 +110,18 @@ test('2: an operation past its deadline and grace is found, and one without a de
   fleet.exits('b');
   fleet.tick();
   const operation = fleet.inst('b').operation!;
-  assert.deepEqual(numbers(checkInvariants(fleet.state, operation.deadlineAt + operation.graceMs, [fleet.inst('b').uid])), []);
+  assert.deepEqual(
+    numbers(checkInvariants(fleet.state, operation.deadlineAt + operation.graceMs, [fleet.inst('b').uid])),
+    [],
+  );
   const [late] = checkInvariants(fleet.state, operation.deadlineAt + operation.graceMs + 1, [fleet.inst('b').uid]);
   assert.deepEqual([late?.invariant, late?.recovery, late?.instance], [2, 'abort', 'b']);
   assert.match(late?.message ?? '', /1 ms past its deadline and grace/);
   fleet.inst('b').operation = { ...operation, abort: { at: fleet.now, reason: 'stop' } };
-  assert.deepEqual(numbers(checkInvariants(fleet.state, fleet.now + operation.graceMs + 1, [fleet.inst('b').uid])), [2]);
+  assert.deepEqual(
+    numbers(checkInvariants(fleet.state, fleet.now + operation.graceMs + 1, [fleet.inst('b').uid])),
+    [2],
+  );
   fleet.inst('b').operation = { ...operation, deadlineAt: Number.POSITIVE_INFINITY };
   assert.deepEqual(numbers(after(fleet)), [2]);
 });
@@ -103,10 +131,13 @@ test('3: two that hold one resource are both found, and both to be held', () => 
   fleet.seen('b', 'running', { ref: fleet.inst('a').resource?.ref ?? '' });
   fleet.drain();
   const found = after(fleet);
-  assert.deepEqual(found.map(({ invariant, instance, recovery }) => [invariant, instance, recovery]), [
-    [3, 'a', 'hold'],
-    [3, 'b', 'hold'],
-  ]);
+  assert.deepEqual(
+    found.map(({ invariant, instance, recovery }) => [invariant, instance, recovery]),
+    [
+      [3, 'a', 'hold'],
+      [3, 'b', 'hold'],
+    ],
+  );
 });
 
 test('4: a start for what should be stopped is found, before and after', () => {
@@ -117,7 +148,16 @@ test('4: a start for what should be stopped is found, before and after', () => {
   for (const type of ['start', 'provision', 'restart', 'update'] as const) {
     assert.ok(numbers(checkDecision(fleet.state, { ...nothing(fleet), actions: [action(b, type)] })).includes(4), type);
   }
-  fleet.put({ type: 'tick.decided', data: { now: fleet.now, logic: 1, actions: [action(b, 'start', { operation: `${b.uid}#${b.operations + 1}`, deadlineAt: fleet.now + 1 })], transitions: [], holds: [] } });
+  fleet.put({
+    type: 'tick.decided',
+    data: {
+      now: fleet.now,
+      logic: 1,
+      actions: [action(b, 'start', { operation: `${b.uid}#${b.operations + 1}`, deadlineAt: fleet.now + 1 })],
+      transitions: [],
+      holds: [],
+    },
+  });
   assert.deepEqual(numbers(after(fleet)), [4]);
 });
 
@@ -138,7 +178,16 @@ test('6: a provision of what exists is found, before and after', () => {
   const fleet = quiet();
   const b = fleet.inst('b');
   assert.deepEqual(numbers(checkDecision(fleet.state, { ...nothing(fleet), actions: [action(b, 'provision')] })), [6]);
-  fleet.put({ type: 'tick.decided', data: { now: fleet.now, logic: 1, actions: [action(b, 'provision', { operation: `${b.uid}#${b.operations + 1}`, deadlineAt: fleet.now + 1 })], transitions: [], holds: [] } });
+  fleet.put({
+    type: 'tick.decided',
+    data: {
+      now: fleet.now,
+      logic: 1,
+      actions: [action(b, 'provision', { operation: `${b.uid}#${b.operations + 1}`, deadlineAt: fleet.now + 1 })],
+      transitions: [],
+      holds: [],
+    },
+  });
   assert.deepEqual(numbers(after(fleet)), [6]);
 });
 
@@ -184,9 +233,13 @@ test('7: an alarm that rings too late is found when everything is looked at', ()
   fleet.declare('c', { heartbeat: BEATS });
   fleet.settle();
   assert.deepEqual(checkEverything(fleet.state, fleet.now, fleet.agenda), []);
-  const late = { ...fleet.agenda, alarm: () => fleet.now + 999_999, waits: () => false } as unknown as Lab['agenda'];
+  const late = { alarm: () => fleet.now + 999_999, waits: () => false } as unknown as Lab['agenda'];
   const found = checkEverything(fleet.state, fleet.now, late);
-  assert.ok(found.some(({ invariant, instance, message }) => invariant === 7 && instance === 'c' && /it is looked at/.test(message)));
+  assert.ok(
+    found.some(
+      ({ invariant, instance, message }) => invariant === 7 && instance === 'c' && /it is looked at/.test(message),
+    ),
+  );
 });
 
 test('8: a flap said of one that sleeps is found; that it is missing is always said', () => {
@@ -197,7 +250,13 @@ test('8: a flap said of one that sleeps is found; that it is missing is always s
   fleet.settle();
   const inst = fleet.inst('lazy');
   assert.equal(inst.phase, 'SLEEPING');
-  const flap = { seq: 1, at: fleet.now, exit: null, incarnation: inst.endingIncarnation, kind: 'container_stopped' } as const;
+  const flap = {
+    seq: 1,
+    at: fleet.now,
+    exit: null,
+    incarnation: inst.endingIncarnation,
+    kind: 'container_stopped',
+  } as const;
   assert.deepEqual(numbers(checkDecision(fleet.state, { ...nothing(fleet), flaps: [{ inst, flap }] })), [8]);
   fleet.seen('lazy', 'missing');
   const planned = plan(fleet.state, fleet.agenda, fleet.now).decision;
@@ -247,12 +306,16 @@ test('10: RUNNING that is not proved is found, whatever is missing from the proo
 test('11: a gap, an older epoch and an older generation in the log are found', () => {
   const fleet = quiet();
   fleet.declare('b', { run: { image: 'bot:2' } });
-  const check = (log: readonly StoredEvent[]): readonly string[] => log.flatMap(logChecker()).map(({ message }) => message);
+  const check = (log: readonly StoredEvent[]): readonly string[] =>
+    log.flatMap(logChecker()).map(({ message }) => message);
   assert.deepEqual(check(fleet.log), []);
   assert.match(check([...fleet.log.slice(0, 3), ...fleet.log.slice(4)])[0] ?? '', /event 5 follows 3/);
   const last = fleet.log.at(-1)!;
   const next = { ...last, seq: last.seq + 1 };
-  assert.match(check([...fleet.log, { ...next, type: 'owner.started', data: { epoch: 0, owner: 'o', logic: 1 } }])[0] ?? '', /begins epoch 0 after epoch 1/);
+  assert.match(
+    check([...fleet.log, { ...next, type: 'owner.started', data: { epoch: 0, owner: 'o', logic: 1 } }])[0] ?? '',
+    /begins epoch 0 after epoch 1/,
+  );
   const older = { ...fleet.events('spec.applied')[0]!, uid: fleet.inst('b').uid, seq: next.seq, at: next.at };
   assert.match(check([...fleet.log, older])[0] ?? '', /declares generation 1 after 2/);
   assert.match(check([...fleet.log, { ...next, at: last.at - 5 }])[0] ?? '', /5 ms before/);
@@ -261,7 +324,9 @@ test('11: a gap, an older epoch and an older generation in the log are found', (
 test('12: a decision that this build would not make is found; a what-if is none', () => {
   const fleet = quiet();
   const log = fleet.log.map((event): StoredEvent =>
-    event.type === 'tick.decided' ? { ...event, data: { ...event.data, actions: event.data.actions.map((one) => ({ ...one, rule: 'other' })) } } : event,
+    event.type === 'tick.decided'
+      ? { ...event, data: { ...event.data, actions: event.data.actions.map((one) => ({ ...one, rule: 'other' })) } }
+      : event,
   );
   assert.deepEqual(checkReplay(replay(emptyState('lab'), fleet.log)), []);
   const found = checkReplay(replay(emptyState('lab'), log));

@@ -23,7 +23,8 @@ function done(result: ReplayResult): Replayed {
   return result;
 }
 
-const replayed = (fleet: Lab, options: ReplayOptions = {}): Replayed => done(replay(emptyState('lab'), stored(fleet.log), options));
+const replayed = (fleet: Lab, options: ReplayOptions = {}): Replayed =>
+  done(replay(emptyState('lab'), stored(fleet.log), options));
 
 const refusalOf = (fleet: Lab, options: ReplayOptions): string => {
   const result = replay(emptyState('lab'), stored(fleet.log), options);
@@ -185,10 +186,27 @@ test('a flap that was never said, and one that was made up, are differences', ()
 
 test('every field of an action is compared', () => {
   const action: Required<DecidedAction> = {
-    ...{ instance: 'a', uid: 'u', type: 'start', rule: 'start', facts: [1], operation: 'u#1', concern: 'run', attempt: 1, deadlineAt: 1 },
-    ...{ graceMs: 1, unstarted: true, subject: 's', counted: true, rolloutUntil: 1, reason: 'r' },
+    instance: 'a',
+    uid: 'u',
+    type: 'start',
+    rule: 'start',
+    facts: [1],
+    operation: 'u#1',
+    concern: 'run',
+    attempt: 1,
+    deadlineAt: 1,
+    graceMs: 1,
+    unstarted: true,
+    subject: 's',
+    counted: true,
+    rolloutUntil: 1,
+    reason: 'r',
   };
-  const decided = (one: DecidedAction): Parameters<typeof sameDecided>[0] => ({ actions: [one], transitions: [], holds: [] });
+  const decided = (one: DecidedAction): Parameters<typeof sameDecided>[0] => ({
+    actions: [one],
+    transitions: [],
+    holds: [],
+  });
   assert.ok(sameDecided(decided(action), decided({ ...action, facts: [1] })));
   for (const key of Object.keys(action)) {
     const other = { ...action, [key]: key === 'facts' ? [2] : 'other' } as DecidedAction;
@@ -199,13 +217,25 @@ test('every field of an action is compared', () => {
 test('transitions and holds are compared field by field', () => {
   const empty = { actions: [], transitions: [], holds: [] };
   const transition = { instance: 'a', uid: 'u', from: 'RUNNING', to: 'PENDING', rule: 'start' } as const;
-  for (const change of [{ instance: 'b' }, { uid: 'v' }, { from: 'ERROR' as const }, { to: 'ERROR' as const }, { rule: 'x' }]) {
-    assert.equal(sameDecided({ ...empty, transitions: [transition] }, { ...empty, transitions: [{ ...transition, ...change }] }), false);
+  for (const change of [
+    { instance: 'b' },
+    { uid: 'v' },
+    { from: 'ERROR' as const },
+    { to: 'ERROR' as const },
+    { rule: 'x' },
+  ]) {
+    assert.equal(
+      sameDecided({ ...empty, transitions: [transition] }, { ...empty, transitions: [{ ...transition, ...change }] }),
+      false,
+    );
   }
   const hold = { reason: 'backoff', rule: 'start', until: 5, detail: 'run' } as const;
   const held = { instance: 'a', uid: 'u', hold } as const;
   for (const change of [{ reason: 'budget' as const }, { rule: 'x' }, { until: 6 }, { detail: null }]) {
-    assert.equal(sameDecided({ ...empty, holds: [held] }, { ...empty, holds: [{ ...held, hold: { ...hold, ...change } }] }), false);
+    assert.equal(
+      sameDecided({ ...empty, holds: [held] }, { ...empty, holds: [{ ...held, hold: { ...hold, ...change } }] }),
+      false,
+    );
   }
   assert.equal(sameDecided({ ...empty, holds: [held] }, { ...empty, holds: [{ ...held, hold: null }] }), false);
 });
@@ -276,10 +306,22 @@ test('what is baked into the facts cannot be tried, and is refused in a sentence
   assert.ok(declared !== undefined);
   const quicker = spec({ heartbeat: { ...BEATS, silentAfterMs: 1 } });
   const data = { ...declared.data, spec: quicker, hashes: hashesOf(quicker) } as unknown as JsonObject;
-  assert.match(refusalOf(fleet, { policy: { silentAfter: 5 } as object }), /"silentAfter" cannot be tried: .* baked into the recorded facts/);
-  assert.match(refusalOf(fleet, { edits: [{ seq: declared.seq, data }] }), /"heartbeat.silentAfter" was used by those who watched/);
-  assert.match(refusalOf(fleet, { policy: { giveUpAfer: 5 } as object }), /"giveUpAfer" is no part of the policy; it holds giveUpAfter/);
-  assert.match(refusalOf(fleet, { policy: { rollout: { maxFailure: 5 } } as object }), /"rollout.maxFailure" is no part/);
+  assert.match(
+    refusalOf(fleet, { policy: { silentAfter: 5 } as object }),
+    /"silentAfter" cannot be tried: .* baked into the recorded facts/,
+  );
+  assert.match(
+    refusalOf(fleet, { edits: [{ seq: declared.seq, data }] }),
+    /"heartbeat.silentAfter" was used by those who watched/,
+  );
+  assert.match(
+    refusalOf(fleet, { policy: { giveUpAfer: 5 } as object }),
+    /"giveUpAfer" is no part of the policy; it holds giveUpAfter/,
+  );
+  assert.match(
+    refusalOf(fleet, { policy: { rollout: { maxFailure: 5 } } as object }),
+    /"rollout.maxFailure" is no part/,
+  );
 });
 
 test('decisions, broken data, doubled edits and what lies before the snapshot cannot be edited', () => {
@@ -298,6 +340,8 @@ test('a spec may be told otherwise where nobody judged by it', () => {
   const declared = fleet.events('spec.applied')[0];
   assert.ok(declared !== undefined);
   const alerting = spec({ ...declared.data.spec, onSilent: 'alert' });
-  const result = replayed(fleet, { edits: [{ seq: declared.seq, data: { ...declared.data, spec: alerting } as unknown as JsonObject }] });
+  const result = replayed(fleet, {
+    edits: [{ seq: declared.seq, data: { ...declared.data, spec: alerting } as unknown as JsonObject }],
+  });
   assert.equal(result.counts.computed.restart, undefined);
 });

@@ -75,7 +75,11 @@ test('freezing leaves the state as it is', () => {
 test('what a template gives to many is written once and held once', () => {
   const fleet = lab();
   for (let i = 0; i < 50; i += 1) {
-    fleet.declare(`bot-${i}`, { heartbeat: { ...BEATS }, run: { image: 'bot:4', env: { BOT: `bot-${i}` } }, labels: { team: 'a-rather-long-name-of-a-team' } });
+    fleet.declare(`bot-${i}`, {
+      heartbeat: { ...BEATS },
+      run: { image: 'bot:4', env: { BOT: `bot-${i}` } },
+      labels: { team: 'a-rather-long-name-of-a-team' },
+    });
   }
   const text = freeze(fleet.state);
   assert.equal(text.split('a-rather-long-name-of-a-team').length - 1, 1);

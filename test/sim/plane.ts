@@ -54,6 +54,7 @@ export class Plane {
         return { ok, message: ok ? 'ok' : 'no answer' };
       },
       env: () => ({}),
+      isVisited: () => false,
       ticked: (fleet, report) => {
         if (this.alive) watch.ticked(fleet, report);
       },

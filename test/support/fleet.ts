@@ -16,7 +16,14 @@
  */
 import { Agenda } from '../../src/core/agenda.ts';
 import type { Decision } from '../../src/core/decide.ts';
-import { EVENT_VERSIONS, type EventData, type FailureDetail, type NewEvent, type StoredEvent, type Verb } from '../../src/core/events.ts';
+import {
+  EVENT_VERSIONS,
+  type EventData,
+  type FailureDetail,
+  type NewEvent,
+  type StoredEvent,
+  type Verb,
+} from '../../src/core/events.ts';
 import { emptyState, evolve } from '../../src/core/evolve.ts';
 import {
   DEFAULT_POLICY,
@@ -108,14 +115,18 @@ export class Lab {
   }
 
   private guard(rounds: number): void {
-    if (rounds > MAX_TICKS) throw new Error(`nothing settles after ${MAX_TICKS} ticks at one time; the log ends with ${JSON.stringify(this.log.slice(-4))}`);
+    if (rounds > MAX_TICKS)
+      throw new Error(
+        `nothing settles after ${MAX_TICKS} ticks at one time; the log ends with ${JSON.stringify(this.log.slice(-4))}`,
+      );
   }
 
   /** `ms` pass. Ticks at every alarm on the way and at the end, as the fleet loop would; operations stay in flight. */
   advance(ms: number): void {
     const end = this.now + ms;
     for (let ticks = 0; this.agenda.nextAt <= end; ticks += 1) {
-      if (ticks > 100 * MAX_TICKS) throw new Error(`an alarm never stops ringing: ${this.agenda.nextAt}, now ${this.now}`);
+      if (ticks > 100 * MAX_TICKS)
+        throw new Error(`an alarm never stops ringing: ${this.agenda.nextAt}, now ${this.now}`);
       this.now = Math.max(this.now, this.agenda.nextAt);
       this.tick();
     }
@@ -156,7 +167,15 @@ export class Lab {
   }
 
   sync(target: string, part: Partial<EventData['target.synced']> = {}): StoredEvent {
-    const data = { target, identity: `${target}-1`, abilities: ['restarts'], deadlinesMs: {}, graceMs: 10_000, maxInFlight: 8, ...part };
+    const data = {
+      target,
+      identity: `${target}-1`,
+      abilities: ['restarts'],
+      deadlinesMs: {},
+      graceMs: 10_000,
+      maxInFlight: 8,
+      ...part,
+    };
     return this.put({ type: 'target.synced', data });
   }
 
@@ -171,7 +190,12 @@ export class Lab {
     const uid = living?.uid ?? `u-${name}-${this.log.length + 1}`;
     const declared = spec({ ...living?.spec, ...part });
     const generation = (living?.generation ?? 0) + 1;
-    this.put({ type: 'spec.applied', instance: name, uid, data: { spec: declared, hashes: hashesOf(declared), generation, revision } });
+    this.put({
+      type: 'spec.applied',
+      instance: name,
+      uid,
+      data: { spec: declared, hashes: hashesOf(declared), generation, revision },
+    });
     return uid;
   }
 
@@ -180,24 +204,38 @@ export class Lab {
   }
 
   delete(name: string, part: Partial<EventData['spec.deleted']> = {}): StoredEvent {
-    return this.put({ type: 'spec.deleted', ...this.of(name), data: { data: 'keep', forget: false, prune: false, ...part } });
+    return this.put({
+      type: 'spec.deleted',
+      ...this.of(name),
+      data: { data: 'keep', forget: false, prune: false, ...part },
+    });
   }
 
   /** An operator's hold, on everything unless a scope is given. */
   holdFleet(part: { target?: string; instances?: readonly string[]; until?: number; id?: string } = {}): StoredEvent {
     const { id = 'h1', until = null, target = null, instances = null } = part;
-    return this.put({ type: 'command.issued', data: { verb: 'hold', id, reason: 'maintenance', until, target, instances } });
+    return this.put({
+      type: 'command.issued',
+      data: { verb: 'hold', id, reason: 'maintenance', until, target, instances },
+    });
   }
 
   release(part: { target?: string; instances?: readonly string[] } = {}): StoredEvent {
-    return this.put({ type: 'command.issued', data: { verb: 'release', target: part.target ?? null, instances: part.instances ?? null } });
+    return this.put({
+      type: 'command.issued',
+      data: { verb: 'release', target: part.target ?? null, instances: part.instances ?? null },
+    });
   }
 
   // ── facts: resources and agents ───────────────────────────────────────────────────────────────────────────────────
 
   /** An authority's answer about its resource; what is not said is as it was last. */
   seen(name: string, state: Look['state'], part: Partial<EventData['resource.observed']> = {}): StoredEvent {
-    return this.put({ type: 'resource.observed', ...this.of(name), data: { ...this.look(name, state), began: this.state.seq, ...part } });
+    return this.put({
+      type: 'resource.observed',
+      ...this.of(name),
+      data: { ...this.look(name, state), began: this.state.seq, ...part },
+    });
   }
 
   /** Its present life ends by itself, and the authority says so. */
@@ -215,7 +253,11 @@ export class Lab {
   }
 
   probe(name: string, ok: boolean): StoredEvent {
-    return this.put({ type: 'probe.answered', ...this.of(name), data: { ok, message: ok ? '200' : 'connection refused' } });
+    return this.put({
+      type: 'probe.answered',
+      ...this.of(name),
+      data: { ok, message: ok ? '200' : 'connection refused' },
+    });
   }
 
   // ── facts: results of operations ──────────────────────────────────────────────────────────────────────────────────
@@ -224,19 +266,38 @@ export class Lab {
   succeed(name: string): StoredEvent {
     const inst = this.inst(name);
     const operation = this.inFlight(name);
-    return this.put({ type: 'operation.ended', ...this.of(name), data: { operation: operation.id, outcome: 'succeeded', ...this.effect(inst, operation) } });
+    return this.put({
+      type: 'operation.ended',
+      ...this.of(name),
+      data: { operation: operation.id, outcome: 'succeeded', ...this.effect(inst, operation) },
+    });
   }
 
   /** The operation in flight fails; by default once, transiently, and by the instance's own fault. */
   fail(name: string, part: Partial<FailureDetail> = {}, saw?: Look): StoredEvent {
-    const error: FailureDetail = { class: 'transient', fault: 'instance', code: 'failed', message: 'it did not work', ...part };
-    const data = { operation: this.inFlight(name).id, outcome: 'failed' as const, error, ...(saw !== undefined && { saw }) };
+    const error: FailureDetail = {
+      class: 'transient',
+      fault: 'instance',
+      code: 'failed',
+      message: 'it did not work',
+      ...part,
+    };
+    const data = {
+      operation: this.inFlight(name).id,
+      outcome: 'failed' as const,
+      error,
+      ...(saw !== undefined && { saw }),
+    };
     return this.put({ type: 'operation.ended', ...this.of(name), data });
   }
 
   /** It ends without result: aborted, abandoned, timed out. */
   end(name: string, outcome: 'aborted' | 'abandoned' | 'timed-out'): StoredEvent {
-    return this.put({ type: 'operation.ended', ...this.of(name), data: { operation: this.inFlight(name).id, outcome } });
+    return this.put({
+      type: 'operation.ended',
+      ...this.of(name),
+      data: { operation: this.inFlight(name).id, outcome },
+    });
   }
 
   /** Drives it to where it should be: settled, and heard or probed where it declares liveness and runs. */
@@ -292,7 +353,13 @@ export class Lab {
     switch (operation.kind) {
       case 'provision':
       case 'update':
-        return { saw: { ...this.look(inst.uid, state), incarnation: operation.unstarted ? null : this.newLife(), infra: inst.hashes.infra } };
+        return {
+          saw: {
+            ...this.look(inst.uid, state),
+            incarnation: operation.unstarted ? null : this.newLife(),
+            infra: inst.hashes.infra,
+          },
+        };
       case 'start':
         return { saw: this.look(inst.uid, 'running') };
       case 'restart':

@@ -29,7 +29,12 @@ export const spec = (part: Partial<Spec> = {}): Spec => ({ ...PLAIN, ...part });
 /** 5 s beats, silent after 15 s, 30 s to come up: as the example in DESIGN §18. */
 export const BEATS: HeartbeatSpec = { everyMs: 5_000, silentAfterMs: 15_000, startGraceMs: 30_000 };
 
-export const HEALTH: Spec['health'] = { http: { port: 8080, path: '/readyz' }, everyMs: 10_000, silentAfterMs: 15_000, startGraceMs: 30_000 };
+export const HEALTH: Spec['health'] = {
+  http: { port: 8080, path: '/readyz' },
+  everyMs: 10_000,
+  silentAfterMs: 15_000,
+  startGraceMs: 30_000,
+};
 
 export const lazy = (part: Partial<Spec> = {}): Spec => spec({ lifecycle: 'lazy', idleAfterMs: 600_000, ...part });
 

@@ -17,7 +17,8 @@ export interface Step {
 
 export type Story = readonly Step[];
 
-const step = (does: string, run: (fleet: Lab) => void): Step => ({ does, run, [fc.toStringMethod]: () => does }) as Step;
+const step = (does: string, run: (fleet: Lab) => void): Step =>
+  ({ does, run, [fc.toStringMethod]: () => does }) as Step;
 
 /** About a living instance of that name; nothing if there is none. */
 const about = (name: string, does: string, run: (fleet: Lab, name: string) => void): Step =>
@@ -67,24 +68,52 @@ const anySpec: fc.Arbitrary<Partial<Spec>> = fc
 function declare(fleet: Lab, who: string, part: Partial<Spec>, revision: string | undefined): void {
   const known = fleet.state.instances.get(fleet.state.names.get(who) ?? '');
   if (known === undefined || known.desired === 'deleted') fleet.declare(who, part, revision);
-  else if (known.spec.targetType === part.targetType) fleet.declare(who, { ...part, target: known.spec.target }, revision);
+  else if (known.spec.targetType === part.targetType)
+    fleet.declare(who, { ...part, target: known.spec.target }, revision);
 }
 
 const operators: readonly fc.Arbitrary<Step>[] = [
   fc
     .tuple(name, anySpec, fc.constantFrom(undefined, 'shared-revision'))
-    .map(([who, part, revision]) => step(`declare ${who} ${JSON.stringify(part)} ${revision}`, (fleet) => declare(fleet, who, part, revision))),
-  fc.constantFrom('r1', 'r2', 'r3').map((revision) =>
-    step(`manifest ${revision}`, (fleet) => void fleet.put({ type: 'manifest.applied', data: { revision, manifest: {} } })),
-  ),
+    .map(([who, part, revision]) =>
+      step(`declare ${who} ${JSON.stringify(part)} ${revision}`, (fleet) => declare(fleet, who, part, revision)),
+    ),
   fc
-    .tuple(name, fc.constantFrom('reconcile' as const, 'stop' as const, 'resume' as const, 'restart' as const, 'wake' as const, 'sleep' as const))
+    .constantFrom('r1', 'r2', 'r3')
+    .map((revision) =>
+      step(
+        `manifest ${revision}`,
+        (fleet) => void fleet.put({ type: 'manifest.applied', data: { revision, manifest: {} } }),
+      ),
+    ),
+  fc
+    .tuple(
+      name,
+      fc.constantFrom(
+        'reconcile' as const,
+        'stop' as const,
+        'resume' as const,
+        'restart' as const,
+        'wake' as const,
+        'sleep' as const,
+      ),
+    )
     .map(([who, verb]) => about(who, verb, (fleet) => void fleet.command(who, verb))),
   fc
     .tuple(name, fc.boolean(), fc.boolean())
-    .map(([who, forget, prune]) => about(who, `delete${forget ? ' --forget' : ''}${prune ? ' (prune)' : ''}`, (fleet) => void fleet.delete(who, { forget, prune }))),
+    .map(([who, forget, prune]) =>
+      about(
+        who,
+        `delete${forget ? ' --forget' : ''}${prune ? ' (prune)' : ''}`,
+        (fleet) => void fleet.delete(who, { forget, prune }),
+      ),
+    ),
   fc
-    .tuple(fc.option(name, { nil: undefined }), fc.constantFrom(undefined, 'docker'), fc.constantFrom(undefined, 20_000))
+    .tuple(
+      fc.option(name, { nil: undefined }),
+      fc.constantFrom(undefined, 'docker'),
+      fc.constantFrom(undefined, 20_000),
+    )
     .map(([who, target, forMs]) =>
       step(`hold ${who ?? target ?? 'all'} ${forMs}`, (fleet) => {
         fleet.holdFleet({
@@ -96,11 +125,15 @@ const operators: readonly fc.Arbitrary<Step>[] = [
       }),
     ),
   fc.constant(step('release', (fleet) => void fleet.release())),
-  fc.tuple(fc.constantFrom(...DOCKERS), fc.boolean()).map(([target, rollout]) =>
-    step(`override ${target} ${rollout}`, (fleet) =>
-      void fleet.put({ type: 'command.issued', data: { verb: 'override', target, identity: null, rollout } }),
+  fc
+    .tuple(fc.constantFrom(...DOCKERS), fc.boolean())
+    .map(([target, rollout]) =>
+      step(
+        `override ${target} ${rollout}`,
+        (fleet) =>
+          void fleet.put({ type: 'command.issued', data: { verb: 'override', target, identity: null, rollout } }),
+      ),
     ),
-  ),
   fc
     .record({
       giveUpAfter: fc.constantFrom(2, 10),
@@ -114,7 +147,9 @@ const operators: readonly fc.Arbitrary<Step>[] = [
       const insts = names.flatMap((who) => (fleet.state.names.has(who) ? [fleet.inst(who)] : []));
       const version = fleet.log.length;
       const hashes = Object.fromEntries(
-        insts.filter((inst) => inst.hashes.config !== null).map((inst) => [inst.uid, { ...inst.hashes, config: `1:rotated-${version}` }]),
+        insts
+          .filter((inst) => inst.hashes.config !== null)
+          .map((inst) => [inst.uid, { ...inst.hashes, config: `1:rotated-${version}` }]),
       );
       fleet.put({ type: 'secret.rotated', data: { secret: 'llm', version, hashes } });
     }),
@@ -131,37 +166,59 @@ const authorities: readonly fc.Arbitrary<Step>[] = [
   ),
   fc.constantFrom({ code: 1 }, { code: 1 }).map((exit) =>
     step('everything exits', (fleet) => {
-      for (const inst of [...fleet.state.instances.values()]) if (inst.resource?.state === 'running') fleet.exits(inst.uid, exit);
+      for (const inst of fleet.state.instances.values())
+        if (inst.resource?.state === 'running') fleet.exits(inst.uid, exit);
     }),
   ),
-  fc.tuple(name, fc.constantFrom('running' as const, 'stopped' as const, 'changing' as const, 'missing' as const)).map(([who, state]) =>
-    about(who, `seen ${state}`, (fleet) => {
-      if (fleet.inst(who).existed && fleet.inst(who).spec.targetType !== 'external') fleet.seen(who, state);
-    }),
-  ),
+  fc
+    .tuple(name, fc.constantFrom('running' as const, 'stopped' as const, 'changing' as const, 'missing' as const))
+    .map(([who, state]) =>
+      about(who, `seen ${state}`, (fleet) => {
+        if (fleet.inst(who).existed && fleet.inst(who).spec.targetType !== 'external') fleet.seen(who, state);
+      }),
+    ),
   fc.tuple(name, name).map(([who, other]) =>
     about(who, `seen with the ref of ${other}`, (fleet) => {
       const ref = fleet.state.names.has(other) ? fleet.inst(other).resource?.ref : undefined;
-      if (ref != null && fleet.inst(who).existed && fleet.inst(who).spec.targetType !== 'external') fleet.seen(who, 'running', { ref });
+      if (ref != null && fleet.inst(who).existed && fleet.inst(who).spec.targetType !== 'external')
+        fleet.seen(who, 'running', { ref });
     }),
   ),
-  fc.tuple(fc.constantFrom(...DOCKERS), fc.constantFrom(1, 2, 8)).map(([target, maxInFlight]) =>
-    step(`sync ${target} ${maxInFlight}`, (fleet) => void fleet.sync(target, { maxInFlight })),
-  ),
-  fc.constantFrom(...DOCKERS).map((target) =>
-    step(`${target} turns stale`, (fleet) => void fleet.put({ type: 'target.stale', data: { target, message: 'no answer for 90 s' } })),
-  ),
-  fc.constantFrom(...DOCKERS).map((target) =>
-    step(`${target} refuses`, (fleet) =>
-      void fleet.put({ type: 'target.refused', data: { target, message: 'permission denied', identity: null } }),
+  fc
+    .tuple(fc.constantFrom(...DOCKERS), fc.constantFrom(1, 2, 8))
+    .map(([target, maxInFlight]) =>
+      step(`sync ${target} ${maxInFlight}`, (fleet) => void fleet.sync(target, { maxInFlight })),
     ),
-  ),
-  fc.constantFrom(...DOCKERS).map((target) =>
-    step(`${target} is cleared`, (fleet) => void fleet.put({ type: 'target.cleared', data: { target } })),
-  ),
-  fc.constantFrom(...DOCKERS).map((target) =>
-    step(`${target} is swept`, (fleet) => void fleet.put({ type: 'sweep.completed', data: { target, began: fleet.state.seq } })),
-  ),
+  fc
+    .constantFrom(...DOCKERS)
+    .map((target) =>
+      step(
+        `${target} turns stale`,
+        (fleet) => void fleet.put({ type: 'target.stale', data: { target, message: 'no answer for 90 s' } }),
+      ),
+    ),
+  fc
+    .constantFrom(...DOCKERS)
+    .map((target) =>
+      step(
+        `${target} refuses`,
+        (fleet) =>
+          void fleet.put({ type: 'target.refused', data: { target, message: 'permission denied', identity: null } }),
+      ),
+    ),
+  fc
+    .constantFrom(...DOCKERS)
+    .map((target) =>
+      step(`${target} is cleared`, (fleet) => void fleet.put({ type: 'target.cleared', data: { target } })),
+    ),
+  fc
+    .constantFrom(...DOCKERS)
+    .map((target) =>
+      step(
+        `${target} is swept`,
+        (fleet) => void fleet.put({ type: 'sweep.completed', data: { target, began: fleet.state.seq } }),
+      ),
+    ),
   fc.constant(step('a new owner', (fleet) => void fleet.own())),
   fc.constant(
     step('a new owner, synced', (fleet) => {
@@ -173,27 +230,64 @@ const authorities: readonly fc.Arbitrary<Step>[] = [
 
 const agents: readonly fc.Arbitrary<Step>[] = [
   fc
-    .tuple(name, fc.constantFrom('first' as const, 'silent' as const, 'recovered' as const, 'well' as const, 'busy' as const, 'idle' as const))
+    .tuple(
+      name,
+      fc.constantFrom(
+        'first' as const,
+        'silent' as const,
+        'recovered' as const,
+        'well' as const,
+        'busy' as const,
+        'idle' as const,
+      ),
+    )
     .map(([who, report]) => about(who, `reports ${report}`, (fleet) => void fleet.report(who, report))),
   name.map((who) => about(who, 'reports degraded', (fleet) => void fleet.degraded(who))),
   fc.tuple(name, fc.boolean()).map(([who, ok]) => about(who, `probe ${ok}`, (fleet) => void fleet.probe(who, ok))),
   fc.tuple(name, fc.constantFrom(undefined, 30_000)).map(([who, forMs]) =>
-    about(who, `work begins ${forMs}`, (fleet) =>
-      void fleet.put({ type: 'work.began', ...fleet.of(who), data: forMs === undefined ? {} : { leaseUntil: fleet.now + forMs } }),
+    about(
+      who,
+      `work begins ${forMs}`,
+      (fleet) =>
+        void fleet.put({
+          type: 'work.began',
+          ...fleet.of(who),
+          data: forMs === undefined ? {} : { leaseUntil: fleet.now + forMs },
+        }),
     ),
   ),
-  name.map((who) => about(who, 'work ends', (fleet) => void fleet.put({ type: 'work.ended', ...fleet.of(who), data: {} }))),
   name.map((who) =>
-    about(who, 'config is another', (fleet) => void fleet.put({ type: 'config.observed', ...fleet.of(who), data: { hash: '1:foreign' } })),
+    about(who, 'work ends', (fleet) => void fleet.put({ type: 'work.ended', ...fleet.of(who), data: {} })),
   ),
   name.map((who) =>
-    about(who, 'plugin ref moves', (fleet) =>
-      void fleet.put({ type: 'plugin.ref-moved', ...fleet.of(who), data: { source: 'git+file:///x', sha: `sha-${fleet.log.length}` } }),
+    about(
+      who,
+      'config is another',
+      (fleet) => void fleet.put({ type: 'config.observed', ...fleet.of(who), data: { hash: '1:foreign' } }),
     ),
   ),
   name.map((who) =>
-    about(who, 'a row is broken', (fleet) =>
-      void fleet.put({ type: 'event.quarantined', ...fleet.of(who), data: { was: 'command.issued', message: 'not JSON' } }),
+    about(
+      who,
+      'plugin ref moves',
+      (fleet) =>
+        void fleet.put({
+          type: 'plugin.ref-moved',
+          ...fleet.of(who),
+          data: { source: 'git+file:///x', sha: `sha-${fleet.log.length}` },
+        }),
+    ),
+  ),
+  name.map((who) =>
+    about(
+      who,
+      'a row is broken',
+      (fleet) =>
+        void fleet.put({
+          type: 'event.quarantined',
+          ...fleet.of(who),
+          data: { was: 'command.issued', message: 'not JSON' },
+        }),
     ),
   ),
 ];
@@ -221,7 +315,9 @@ const clock: readonly fc.Arbitrary<Step>[] = [
   fc.constant(step('tick', (fleet) => void fleet.tick())),
   fc.constant(step('tick', (fleet) => void fleet.tick())),
   fc.constant(step('settle', (fleet) => fleet.settle())),
-  fc.constantFrom(1, 999, 5_000, 30_000, 61_000, 700_000, 1_900_000).map((ms) => step(`advance ${ms}`, (fleet) => fleet.advance(ms))),
+  fc
+    .constantFrom(1, 999, 5_000, 30_000, 61_000, 700_000, 1_900_000)
+    .map((ms) => step(`advance ${ms}`, (fleet) => fleet.advance(ms))),
   // Time passes and nobody ticks: what was due meanwhile is found late.
   fc.constantFrom(1_000, 60_000).map((ms) =>
     step(`${ms} ms without a tick`, (fleet) => {
@@ -242,14 +338,25 @@ const anyStep = fc.oneof(
 export const stories = (maxSteps = 60): fc.Arbitrary<Story> =>
   fc
     .tuple(
-      fc.array(fc.tuple(name, anySpec).map(([who, part]) => step(`declare ${who} ${JSON.stringify(part)}`, (fleet) => declare(fleet, who, part, 'r0'))), {
-        maxLength: 7,
-        size: 'max',
-      }),
+      fc.array(
+        fc
+          .tuple(name, anySpec)
+          .map(([who, part]) =>
+            step(`declare ${who} ${JSON.stringify(part)}`, (fleet) => declare(fleet, who, part, 'r0')),
+          ),
+        {
+          maxLength: 7,
+          size: 'max',
+        },
+      ),
       fc.boolean(),
       fc.array(anyStep, { maxLength: maxSteps, size: 'max' }),
     )
-    .map(([declared, settled, steps]) => [...declared, ...(settled ? [step('settle', (fleet) => fleet.settle())] : []), ...steps]);
+    .map(([declared, settled, steps]) => [
+      ...declared,
+      ...(settled ? [step('settle', (fleet) => fleet.settle())] : []),
+      ...steps,
+    ]);
 
 /** Plays the story on a fresh fleet that begins at `at`; `between` is called after every step. */
 export function play(story: Story, between: (fleet: Lab, step: Step) => void = () => {}, at?: number): Lab {

@@ -6,6 +6,7 @@ import { Failure } from '../failure.ts';
 export interface UpOptions {
   readonly data: string | null;
   readonly listen: string | null;
+  readonly proxyListen: string | null;
   /** Where the log is kept; null: in the data folder, on SQLite. */
   readonly store: string | null;
   readonly logFile: string | null;
@@ -18,6 +19,7 @@ export interface UpOptions {
 
 interface Options {
   readonly listen?: string;
+  readonly proxyListen?: string;
   readonly store?: string;
   readonly logFile?: string;
   readonly logLevel: string;
@@ -37,6 +39,7 @@ export function registerUp(session: Session): void {
     options: (command) =>
       command
         .option('--listen <address>', 'where the API listens (default: 127.0.0.1:7717)')
+        .option('--proxy-listen <address>', 'where the wake proxy listens (default: the port after --listen)')
         .option('--store <url>', 'postgres://… (default: SQLite in the data folder)')
         .option('--log-file <file>', 'structured log of the server (default: holdfast.log in the data folder)')
         .option('--log-level <level>', LOG_LEVELS.join(', '), 'info')
@@ -53,6 +56,7 @@ export function registerUp(session: Session): void {
       return await runUp({
         data,
         listen: options.listen ?? null,
+        proxyListen: options.proxyListen ?? null,
         store: options.store ?? null,
         logFile: options.logFile ?? null,
         logLevel: options.logLevel,

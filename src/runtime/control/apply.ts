@@ -29,7 +29,12 @@ export async function apply(world: World, fleetName: string | null, ask: ApplyAs
   const read = readManifest(ask.text, context);
   if (!read.ok) {
     const errors = read.errors.map(({ path, line, message }) => ({ path, line, message }));
-    throw new Refusal('invalid', 'manifest', `the manifest has ${errors.length === 1 ? 'an error' : `${errors.length} errors`}; nothing was applied`, errors);
+    throw new Refusal(
+      'invalid',
+      'manifest',
+      `the manifest has ${errors.length === 1 ? 'an error' : `${errors.length} errors`}; nothing was applied`,
+      errors,
+    );
   }
   const { manifest } = read;
   for (let attempt = 1; ; attempt += 1) {
@@ -45,16 +50,30 @@ export async function apply(world: World, fleetName: string | null, ask: ApplyAs
       return answer(ask, manifest, plan, written[written.length - 1]?.seq ?? state.seq);
     } catch (error) {
       if (!(error instanceof StoreError) || error.code !== 'conflict') throw error;
-      if (attempt >= MAX_TRIES) throw new Refusal('unavailable', 'busy', `fleet "${manifest.fleet}" changed each of the ${MAX_TRIES} times this was tried; nothing was applied, try again`);
+      if (attempt >= MAX_TRIES)
+        throw new Refusal(
+          'unavailable',
+          'busy',
+          `fleet "${manifest.fleet}" changed each of the ${MAX_TRIES} times this was tried; nothing was applied, try again`,
+        );
       // Somebody was quicker: fold what they wrote before planning again.
       await fleet.loop.peek(() => undefined);
     }
   }
 }
 
-function planned(state: FleetState, next: Manifest, ask: ApplyAsk, context: Parameters<typeof planManifest>[0]['context']): Plan {
+function planned(
+  state: FleetState,
+  next: Manifest,
+  ask: ApplyAsk,
+  context: Parameters<typeof planManifest>[0]['context'],
+): Plan {
   if (ask.ifMatch !== null && ask.ifMatch !== (state.revision ?? '')) {
-    throw new Refusal('stale-revision', 'revision', `the manifest is at revision ${state.revision ?? '(none)'}, not at ${ask.ifMatch}; read it again before you change it`);
+    throw new Refusal(
+      'stale-revision',
+      'revision',
+      `the manifest is at revision ${state.revision ?? '(none)'}, not at ${ask.ifMatch}; read it again before you change it`,
+    );
   }
   const current = new Map(
     [...state.names].flatMap(([name, uid]) => {
@@ -72,8 +91,17 @@ function planned(state: FleetState, next: Manifest, ask: ApplyAsk, context: Para
     prune: ask.prune,
   });
   if (plan.problems.length > 0 && !ask.dryRun) {
-    const errors = plan.problems.map(({ instance, message }) => ({ path: instance === null ? 'instances' : `instances.${instance}`, line: null, message }));
-    throw new Refusal('conflict', plan.problems[0]?.kind ?? 'conflict', plan.problems.map(({ message }) => message).join('; '), errors);
+    const errors = plan.problems.map(({ instance, message }) => ({
+      path: instance === null ? 'instances' : `instances.${instance}`,
+      line: null,
+      message,
+    }));
+    throw new Refusal(
+      'conflict',
+      plan.problems[0]?.kind ?? 'conflict',
+      plan.problems.map(({ message }) => message).join('; '),
+      errors,
+    );
   }
   return plan;
 }
@@ -82,7 +110,8 @@ function eventsOf(world: World, state: FleetState, manifest: Manifest, plan: Pla
   const { by } = ask;
   const { revision } = manifest;
   const events: NewEvent[] = [];
-  if (revision !== state.revision) events.push({ type: 'manifest.applied', data: { revision, manifest: manifest.normalised }, by });
+  if (revision !== state.revision)
+    events.push({ type: 'manifest.applied', data: { revision, manifest: manifest.normalised }, by });
   if (plan.policy.changed) events.push({ type: 'policy.changed', data: { policy: plan.policy.policy }, by });
   for (const { name, result, apply: change } of plan.results) {
     const uid = state.names.get(name);
@@ -92,9 +121,16 @@ function eventsOf(world: World, state: FleetState, manifest: Manifest, plan: Pla
     const { spec, hashes, generation } = change;
     const fresh = change.uid === 'new';
     // Moved to another target: the old one goes, as its own onDelete says.
-    if (fresh && inst !== undefined && inst.desired !== 'deleted') events.push(deletion(inst.uid, name, inst.spec.onDelete, false, ask));
+    if (fresh && inst !== undefined && inst.desired !== 'deleted')
+      events.push(deletion(inst.uid, name, inst.spec.onDelete, false, ask));
     const target = fresh ? world.newId() : (inst?.uid ?? world.newId());
-    events.push({ type: 'spec.applied', instance: name, uid: target, data: { spec, hashes, generation, revision }, by });
+    events.push({
+      type: 'spec.applied',
+      instance: name,
+      uid: target,
+      data: { spec, hashes, generation, revision },
+      by,
+    });
   }
   return events;
 }
@@ -108,7 +144,14 @@ const deletion = (uid: string, instance: string, data: 'keep' | 'delete', prune:
 });
 
 function answer(ask: ApplyAsk, manifest: Manifest, plan: Plan, seq: number): ApplyResult {
-  const results = plan.results.map(({ name, result, effect, because, diff, note }) => ({ name, result, effect, because, diff, note }));
+  const results = plan.results.map(({ name, result, effect, because, diff, note }) => ({
+    name,
+    result,
+    effect,
+    because,
+    diff,
+    note,
+  }));
   const problems = plan.problems.map(({ instance, message }) => ({ instance, message }));
   return { dryRun: ask.dryRun, revision: manifest.revision, seq, results, problems };
 }

@@ -8,7 +8,13 @@ import type { Fleet } from '../fleet.ts';
 import type { World } from '../world.ts';
 import { append, fleetOf, instanceOf, upToDate } from './fleets.ts';
 
-export async function command(world: World, fleetName: string, name: string, verb: Verb, by: By): Promise<CommandResult> {
+export async function command(
+  world: World,
+  fleetName: string,
+  name: string,
+  verb: Verb,
+  by: By,
+): Promise<CommandResult> {
   const fleet = fleetOf(world, fleetName);
   await upToDate(fleet, 0);
   const inst = instanceOf(fleet, name);
@@ -17,7 +23,13 @@ export async function command(world: World, fleetName: string, name: string, ver
   return tell(world, fleet, inst, { type: 'command.issued', instance: name, uid: inst.uid, data: { verb }, by });
 }
 
-export async function remove(world: World, fleetName: string, name: string, ask: { data: Deletion['data'] | null; forget: boolean }, by: By): Promise<CommandResult> {
+export async function remove(
+  world: World,
+  fleetName: string,
+  name: string,
+  ask: { data: Deletion['data'] | null; forget: boolean },
+  by: By,
+): Promise<CommandResult> {
   const fleet = fleetOf(world, fleetName);
   await upToDate(fleet, 0);
   const inst = instanceOf(fleet, name);
@@ -33,13 +45,26 @@ async function tell(world: World, fleet: Fleet, inst: Instance, event: NewEvent)
 }
 
 /** One append for all that can be; the rest is named with the rule that forbids it. */
-export async function bulk(world: World, fleetName: string, verb: Verb, select: Selector, dryRun: boolean, by: By): Promise<BulkResult> {
+export async function bulk(
+  world: World,
+  fleetName: string,
+  verb: Verb,
+  select: Selector,
+  dryRun: boolean,
+  by: By,
+): Promise<BulkResult> {
   const fleet = fleetOf(world, fleetName);
   await upToDate(fleet, 0);
   const chosen = selected(fleet, select);
   const judged = chosen.map((inst) => ({ inst, refused: inadmissible(inst, verb) }));
   const accepted = judged.filter(({ refused }) => refused === null);
-  const events = accepted.map(({ inst }): NewEvent => ({ type: 'command.issued', instance: inst.name, uid: inst.uid, data: { verb }, by }));
+  const events = accepted.map(({ inst }): NewEvent => ({
+    type: 'command.issued',
+    instance: inst.name,
+    uid: inst.uid,
+    data: { verb },
+    by,
+  }));
   const written = dryRun || events.length === 0 ? [] : await append(world, fleet, events);
   const seqs = new Map(written.map((event) => [event.uid, event.seq]));
   const results = judged.map(({ inst, refused }) => ({
@@ -54,7 +79,11 @@ export async function bulk(world: World, fleetName: string, verb: Verb, select: 
 function selected(fleet: Fleet, select: Selector): readonly Instance[] {
   const { names, labels, phase, target } = select;
   if (names === undefined && labels === undefined && phase === undefined && target === undefined) {
-    throw new Refusal('invalid', 'selector', 'say which instances: by names, labels, phase or target (an empty selection would mean all)');
+    throw new Refusal(
+      'invalid',
+      'selector',
+      'say which instances: by names, labels, phase or target (an empty selection would mean all)',
+    );
   }
   for (const name of names ?? []) instanceOf(fleet, name);
   const wanted = names === undefined ? null : new Set(names);
@@ -77,13 +106,19 @@ export async function hold(world: World, fleetName: string, ask: HoldAsk): Promi
   await upToDate(fleet, 0);
   const { state } = fleet.loop;
   if (state.holds.length >= MAX_OPERATOR_HOLDS) {
-    throw new Refusal('conflict', 'too-many-holds', `there are ${MAX_OPERATOR_HOLDS} holds in force already; release some first`);
+    throw new Refusal(
+      'conflict',
+      'too-many-holds',
+      `there are ${MAX_OPERATOR_HOLDS} holds in force already; release some first`,
+    );
   }
   knownScope(fleet, ask.target, ask.instances);
   const id = world.newId();
   const until = ask.forMs === null ? null : fleet.loop.time() + ask.forMs;
   const { reason, target, instances, by } = ask;
-  const [written] = await append(world, fleet, [{ type: 'command.issued', data: { verb: 'hold', id, reason, until, target, instances }, by }]);
+  const [written] = await append(world, fleet, [
+    { type: 'command.issued', data: { verb: 'hold', id, reason, until, target, instances }, by },
+  ]);
   return { seq: written?.seq ?? 0, id };
 }
 
@@ -96,7 +131,9 @@ export async function release(
   await upToDate(fleet, 0);
   const before = fleet.loop.state.holds.length;
   const { target, instances, by } = ask;
-  const [written] = await append(world, fleet, [{ type: 'command.issued', data: { verb: 'release', target, instances }, by }]);
+  const [written] = await append(world, fleet, [
+    { type: 'command.issued', data: { verb: 'release', target, instances }, by },
+  ]);
   const seq = written?.seq ?? 0;
   await upToDate(fleet, seq);
   return { seq, released: before - fleet.loop.state.holds.length };
@@ -110,16 +147,23 @@ export async function override(
   const fleet = fleetOf(world, fleetName);
   await upToDate(fleet, 0);
   const { target, identity, rollout, by } = ask;
-  if (target === null && !rollout) throw new Refusal('invalid', 'override', 'say what to override: a target, or the rollout');
+  if (target === null && !rollout)
+    throw new Refusal('invalid', 'override', 'say what to override: a target, or the rollout');
   knownScope(fleet, target, null);
-  const [written] = await append(world, fleet, [{ type: 'command.issued', data: { verb: 'override', target, identity, rollout }, by }]);
+  const [written] = await append(world, fleet, [
+    { type: 'command.issued', data: { verb: 'override', target, identity, rollout }, by },
+  ]);
   if (target !== null) world.targets.observer(target)?.lookSoon();
   return { seq: written?.seq ?? 0 };
 }
 
 function knownScope(fleet: Fleet, target: string | null, instances: readonly string[] | null): void {
   if (target !== null && !fleet.loop.state.targets.has(target)) {
-    throw new Refusal('not-found', 'no-target', `no instance of fleet "${fleet.name}" uses a target called "${target}"`);
+    throw new Refusal(
+      'not-found',
+      'no-target',
+      `no instance of fleet "${fleet.name}" uses a target called "${target}"`,
+    );
   }
   for (const name of instances ?? []) instanceOf(fleet, name);
 }

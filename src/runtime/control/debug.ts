@@ -22,7 +22,12 @@ export async function dryRun(world: World, fleetName: string): Promise<DryRun> {
       now: iso(now),
       head: state.seq,
       pendingFacts,
-      actions: decision.actions.map(({ instance, type, rule, facts }) => ({ instance, type, reason: { rule, text: reasonText(rule) }, facts })),
+      actions: decision.actions.map(({ instance, type, rule, facts }) => ({
+        instance,
+        type,
+        reason: { rule, text: reasonText(rule) },
+        facts,
+      })),
       transitions: decision.transitions.map(({ instance, from, to, rule }) => ({ instance, from, to, rule })),
       holds: decision.holds.map(({ instance, hold }) => ({
         instance,
@@ -44,7 +49,11 @@ export async function replayed(world: World, fleetName: string, ask: ReplayAsk):
   const from = Math.max(1, await placeOf(world, fleetName, ask.from, (await world.store.oldest(fleetName))?.seq ?? 1));
   const to = Math.min(head, await placeOf(world, fleetName, ask.to, head));
   if (from > to) {
-    throw new Refusal('invalid', 'range', `the range is empty: it begins at event ${from} and ends at event ${to} (the log's last is ${head})`);
+    throw new Refusal(
+      'invalid',
+      'range',
+      `the range is empty: it begins at event ${from} and ends at event ${to} (the log's last is ${head})`,
+    );
   }
   const { state, snapshotSeq } = await stateBefore(world, fleetName, from);
   const run = new Replay(state, {

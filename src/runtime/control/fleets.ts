@@ -17,12 +17,18 @@ export function fleetOf(world: World, name: string): Fleet {
 export function instanceOf(fleet: Fleet, name: string): Instance {
   const uid = fleet.loop.state.names.get(name);
   const inst = uid === undefined ? undefined : fleet.loop.state.instances.get(uid);
-  if (inst === undefined) throw new Refusal('not-found', 'no-instance', `fleet "${fleet.name}" has no instance called "${name}"`);
+  if (inst === undefined)
+    throw new Refusal('not-found', 'no-instance', `fleet "${fleet.name}" has no instance called "${name}"`);
   return inst;
 }
 
 /** Durable when it resolves; the loop is told. */
-export async function append(world: World, fleet: Fleet, events: readonly NewEvent[], expect?: number): Promise<readonly StoredEvent[]> {
+export async function append(
+  world: World,
+  fleet: Fleet,
+  events: readonly NewEvent[],
+  expect?: number,
+): Promise<readonly StoredEvent[]> {
   try {
     const written = await world.store.append(fleet.name, events, () => fleet.loop.time(), expect);
     fleet.loop.poke();

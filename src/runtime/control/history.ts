@@ -12,22 +12,40 @@ import { READ_PAGE_EVENTS } from '../limits.ts';
 import type { World } from '../world.ts';
 
 /** A place in the log, from what a person wrote: a seq, an ISO time, or nothing for the given default. */
-export async function placeOf(world: World, fleet: string, asked: number | string | null, otherwise: number): Promise<number> {
+export async function placeOf(
+  world: World,
+  fleet: string,
+  asked: number | string | null,
+  otherwise: number,
+): Promise<number> {
   if (asked === null) return otherwise;
   if (typeof asked === 'number') return asked;
   if (/^\d+$/.test(asked)) return Number(asked);
   const at = Date.parse(asked);
-  if (Number.isNaN(at)) throw new Refusal('invalid', 'time', `"${asked}" is neither a place in the log (a number) nor a time such as 2026-01-31T10:00:00Z`);
+  if (Number.isNaN(at))
+    throw new Refusal(
+      'invalid',
+      'time',
+      `"${asked}" is neither a place in the log (a number) nor a time such as 2026-01-31T10:00:00Z`,
+    );
   return world.store.seqAt(fleet, at);
 }
 
 /** The state just before `seq` was written, from the newest snapshot below it. */
-export async function stateBefore(world: World, fleet: string, seq: number): Promise<{ state: FleetState; snapshotSeq: number }> {
+export async function stateBefore(
+  world: World,
+  fleet: string,
+  seq: number,
+): Promise<{ state: FleetState; snapshotSeq: number }> {
   const snapshot = await world.store.snapshot(fleet, seq - 1);
   const state = snapshot === null ? emptyState(fleet) : thaw(snapshot.body, snapshot.logic);
   const oldest = await world.store.oldest(fleet);
   if (oldest !== null && oldest.seq > state.seq + 1 && seq > state.seq + 1) {
-    throw new Refusal('gone', 'retention', `the log of fleet "${fleet}" reaches back to event ${oldest.seq} (${iso(oldest.at)}); what was before is no longer kept`);
+    throw new Refusal(
+      'gone',
+      'retention',
+      `the log of fleet "${fleet}" reaches back to event ${oldest.seq} (${iso(oldest.at)}); what was before is no longer kept`,
+    );
   }
   const snapshotSeq = state.seq;
   await foldUpTo(world, fleet, state, seq - 1);
@@ -45,7 +63,8 @@ async function foldUpTo(world: World, fleet: string, state: FleetState, to: numb
 /** The fleet as it was at a time (ISO) or place in the log. */
 export async function stateAt(world: World, fleet: Fleet, asked: string): Promise<{ state: FleetState; at: number }> {
   const seq = await placeOf(world, fleet.name, asked, fleet.loop.state.seq);
-  if (seq < 1) throw new Refusal('not-found', 'before-the-log', `the log of fleet "${fleet.name}" begins after ${asked}`);
+  if (seq < 1)
+    throw new Refusal('not-found', 'before-the-log', `the log of fleet "${fleet.name}" begins after ${asked}`);
   const { state } = await stateBefore(world, fleet.name, Math.min(seq, fleet.loop.state.seq) + 1);
   const said = Date.parse(asked);
   return { state, at: Number.isNaN(said) ? state.at : Math.min(Math.max(said, state.at), fleet.loop.time()) };

@@ -56,6 +56,7 @@ async function dropFleet(world: World, name: string): Promise<void> {
   const fleet = fleetOf(world, name);
   await upToDate(fleet, 0);
   const left = fleet.loop.state.instances.size;
-  if (left > 0) throw new Refusal('conflict', 'not-empty', `fleet "${name}" still has ${left} instances; delete them first`);
+  if (left > 0)
+    throw new Refusal('conflict', 'not-empty', `fleet "${name}" still has ${left} instances; delete them first`);
   await world.runtime.drop(name);
 }

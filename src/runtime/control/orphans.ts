@@ -40,9 +40,15 @@ export async function pruneOrphans(world: World, fleetName: string, expected: nu
   const fleet = fleetOf(world, fleetName);
   const all = found(world, fleetName);
   if (all.length !== expected) {
-    throw new Refusal('conflict', 'orphan-count', `there are ${all.length} orphans now, not ${expected}; look at them again first`);
+    throw new Refusal(
+      'conflict',
+      'orphan-count',
+      `there are ${all.length} orphans now, not ${expected}; look at them again first`,
+    );
   }
-  const recognised = [...fleet.loop.state.instances.values()].filter((inst) => inst.resource !== null && inst.resource.state !== 'missing').length;
+  const recognised = [...fleet.loop.state.instances.values()].filter(
+    (inst) => inst.resource !== null && inst.resource.state !== 'missing',
+  ).length;
   if (all.length > recognised) {
     const message = `${all.length} orphans, and only ${recognised} resources that are recognised: this looks as if the log were older than the world, so nothing is removed`;
     throw new Refusal('conflict', 'mostly-orphans', message);
@@ -53,7 +59,16 @@ export async function pruneOrphans(world: World, fleetName: string, expected: nu
 
 async function removeOrphan(world: World, fleet: string, { observer, item }: Found): Promise<void> {
   const deadlineMs = observer.target.traits.deadlinesMs.destroy ?? DEFAULT_DEADLINE_MS;
-  const subject = { fleet, instance: item.instance, uid: item.uid, generation: 0, spec: unknownSpec(observer), infraHash: item.look.infra ?? '', configHash: null, env: {} };
+  const subject = {
+    fleet,
+    instance: item.instance,
+    uid: item.uid,
+    generation: 0,
+    spec: unknownSpec(observer),
+    infraHash: item.look.infra ?? '',
+    configHash: null,
+    env: {},
+  };
   await withDeadline(world.clock, deadlineMs + LEASE_MS, `removing orphan ${item.instance}`, (signal) =>
     observer.target.destroy(subject, { data: 'keep' }, signal),
   );

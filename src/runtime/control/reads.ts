@@ -78,15 +78,21 @@ export async function why(world: World, fleetName: string, name: string, at: str
 async function whyAt(world: World, fleet: Fleet, name: string, at: string): Promise<Why> {
   const past = await stateAt(world, fleet, at);
   const uid = past.state.names.get(name);
-  if (uid === undefined) throw new Refusal('not-found', 'no-instance', `fleet "${fleet.name}" had no instance called "${name}" at ${at}`);
+  if (uid === undefined)
+    throw new Refusal('not-found', 'no-instance', `fleet "${fleet.name}" had no instance called "${name}" at ${at}`);
   const events = await eventsAt(world, fleet.name, restsOn(past.state, uid, past.at));
   const answer = explain(past.state, null, uid, past.at, events);
-  if (answer === null) throw new Refusal('not-found', 'no-instance', `fleet "${fleet.name}" had no instance called "${name}" at ${at}`);
+  if (answer === null)
+    throw new Refusal('not-found', 'no-instance', `fleet "${fleet.name}" had no instance called "${name}" at ${at}`);
   return answer;
 }
 
 /** The few events a row rests on. What retention has dropped is simply not among them. */
-async function eventsAt(world: World, fleet: string, seqs: readonly number[]): Promise<ReadonlyMap<number, StoredEvent>> {
+async function eventsAt(
+  world: World,
+  fleet: string,
+  seqs: readonly number[],
+): Promise<ReadonlyMap<number, StoredEvent>> {
   const found = new Map<number, StoredEvent>();
   for (const seq of seqs) {
     const [event] = await world.store.read(fleet, { after: seq - 1, to: seq, limit: 1 });
@@ -96,16 +102,22 @@ async function eventsAt(world: World, fleet: string, seqs: readonly number[]): P
 }
 
 /** The manifest as last applied, or as it was at an earlier revision that the log still has. */
-export async function manifest(world: World, fleetName: string, revision: string | null): Promise<{ revision: string; manifest: Json }> {
+export async function manifest(
+  world: World,
+  fleetName: string,
+  revision: string | null,
+): Promise<{ revision: string; manifest: Json }> {
   const fleet = fleetOf(world, fleetName);
   const { state } = fleet.loop;
-  if (state.revision === null) throw new Refusal('not-found', 'no-manifest', `no manifest was ever applied to fleet "${fleetName}"`);
+  if (state.revision === null)
+    throw new Refusal('not-found', 'no-manifest', `no manifest was ever applied to fleet "${fleetName}"`);
   if (revision === null || revision === state.revision) return { revision: state.revision, manifest: state.manifest };
   let after = 0;
   for (;;) {
     const page = await world.store.read(fleetName, { after, limit: READ_PAGE });
     for (const event of page) {
-      if (event.type === 'manifest.applied' && event.data.revision === revision) return { revision, manifest: event.data.manifest };
+      if (event.type === 'manifest.applied' && event.data.revision === revision)
+        return { revision, manifest: event.data.manifest };
     }
     const last = page[page.length - 1];
     if (last === undefined) break;

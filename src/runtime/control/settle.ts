@@ -61,7 +61,13 @@ function outcome(fleet: Fleet, uid: string, seq: number): WaitResult | null {
 /** Since we started, nobody has looked at its target: what is folded is what was so when the last owner wrote it (L13). */
 function unlooked(fleet: Fleet, inst: Instance): boolean {
   const target = fleet.loop.state.targets.get(inst.spec.target);
-  return inst.spec.targetType !== 'external' && target !== undefined && !target.synced && target.stale === null && target.refused === null;
+  return (
+    inst.spec.targetType !== 'external' &&
+    target !== undefined &&
+    !target.synced &&
+    target.stale === null &&
+    target.refused === null
+  );
 }
 
 function verdictOf(inst: Instance): 'succeeded' | 'failed' | 'held' | null {

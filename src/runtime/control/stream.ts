@@ -30,14 +30,22 @@ export async function events(
     ...(uid !== undefined && { uid }),
   });
   const last = found[found.length - 1];
-  return { items: found.map(eventView), next: found.length === ask.limit && last !== undefined ? String(last.seq) : null };
+  return {
+    items: found.map(eventView),
+    next: found.length === ask.limit && last !== undefined ? String(last.seq) : null,
+  };
 }
 
 /**
  * Reads the log after `after`, page by page, and then each event as it is written. What a slow reader has not taken is not
  * kept for it: it is read from the store when it asks again.
  */
-export async function* watch(world: World, fleetName: string, after: number, signal: AbortSignal): AsyncGenerator<StoredEvent> {
+export async function* watch(
+  world: World,
+  fleetName: string,
+  after: number,
+  signal: AbortSignal,
+): AsyncGenerator<StoredEvent> {
   const fleet = fleetOf(world, fleetName);
   let seq = after;
   let wake: () => void = () => undefined;
@@ -77,7 +85,11 @@ export function logs(
   const inst = instanceOf(fleet, name);
   const ability = world.targets.observer(inst.spec.target)?.target.logs;
   if (ability === undefined) {
-    throw new Refusal('conflict', 'no-logs', `target "${inst.spec.target}" (${inst.spec.targetType}) keeps no logs that Holdfast can read`);
+    throw new Refusal(
+      'conflict',
+      'no-logs',
+      `target "${inst.spec.target}" (${inst.spec.targetType}) keeps no logs that Holdfast can read`,
+    );
   }
   return ability(fleet.subject(inst), ask, signal);
 }

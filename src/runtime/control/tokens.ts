@@ -33,7 +33,12 @@ export async function createToken(
     createdAt: now,
     expiresAt: ask.expiresInMs === null ? null : now + ask.expiresInMs,
   };
-  if (!(await world.store.putToken(row))) throw new Refusal('conflict', 'token-name', `there is a token called "${ask.name}" already; delete it first, or choose another name`);
+  if (!(await world.store.putToken(row)))
+    throw new Refusal(
+      'conflict',
+      'token-name',
+      `there is a token called "${ask.name}" already; delete it first, or choose another name`,
+    );
   return { ...view(row), token };
 }
 
