@@ -65,7 +65,10 @@ export function template(level: string): (index: number, generation: number) => 
     const number = digits(index);
     // Each name has a hash of its own; hashing 100,000 of them anew would measure nothing.
     const own = infra.slice(0, -number.length) + number;
-    const data = JSON.parse(text.replaceAll(infra, own).replaceAll(MARK, number)) as Pick<EventData['spec.applied'], 'spec' | 'hashes'>;
+    const data = JSON.parse(text.replaceAll(infra, own).replaceAll(MARK, number)) as Pick<
+      EventData['spec.applied'],
+      'spec' | 'hashes'
+    >;
     return { type: 'spec.applied', instance, uid, data: { ...data, generation, revision: `1:${level}` } };
   };
 }

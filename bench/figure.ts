@@ -13,7 +13,13 @@ export interface Figure {
 
 export type Bench = () => AsyncIterable<Figure>;
 
-export const atMost = (what: string, value: number, unit: string, limit: number, peer: string | null = null): Figure => ({
+export const atMost = (
+  what: string,
+  value: number,
+  unit: string,
+  limit: number,
+  peer: string | null = null,
+): Figure => ({
   what,
   value,
   unit,
@@ -22,7 +28,13 @@ export const atMost = (what: string, value: number, unit: string, limit: number,
   ok: value <= limit,
 });
 
-export const atLeast = (what: string, value: number, unit: string, limit: number, peer: string | null = null): Figure => ({
+export const atLeast = (
+  what: string,
+  value: number,
+  unit: string,
+  limit: number,
+  peer: string | null = null,
+): Figure => ({
   what,
   value,
   unit,
@@ -31,7 +43,14 @@ export const atLeast = (what: string, value: number, unit: string, limit: number
   ok: value >= limit,
 });
 
-export const known = (what: string, value: number, unit: string): Figure => ({ what, value, unit, goal: null, peer: null, ok: null });
+export const known = (what: string, value: number, unit: string): Figure => ({
+  what,
+  value,
+  unit,
+  goal: null,
+  peer: null,
+  ok: null,
+});
 
 export function show({ what, value, unit, goal, peer, ok }: Figure): string {
   const verdict = ok === null ? ' ' : ok ? '✓' : '✗';
@@ -42,7 +61,8 @@ export function show({ what, value, unit, goal, peer, ok }: Figure): string {
 /** The value that this share of the samples does not exceed: 0.5 is the median (of an even count, the mean of the middle two). */
 export function quantile(samples: readonly number[], share: number): number {
   const sorted = [...samples].sort((a, b) => a - b);
-  if (share === 0.5 && sorted.length % 2 === 0) return ((sorted[sorted.length / 2 - 1] ?? NaN) + (sorted[sorted.length / 2] ?? NaN)) / 2;
+  if (share === 0.5 && sorted.length % 2 === 0)
+    return ((sorted[sorted.length / 2 - 1] ?? NaN) + (sorted[sorted.length / 2] ?? NaN)) / 2;
   return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? NaN;
 }
 

@@ -37,7 +37,9 @@ export async function logFolder(): Promise<LogFolder> {
   const db = new DatabaseSync(database);
   db.exec('PRAGMA synchronous = OFF');
   const { id } = db.prepare('SELECT id FROM fleets WHERE fleet = ?').get(FLEET) as { id: number };
-  const insert = db.prepare('INSERT INTO events (fleet_id, seq, at, type, v, instance, uid, data, "by") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
+  const insert = db.prepare(
+    'INSERT INTO events (fleet_id, seq, at, type, v, instance, uid, data, "by") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
+  );
   const save = db.prepare('INSERT INTO snapshots (fleet_id, seq, at, logic, body) VALUES (?, ?, ?, ?, ?)');
   let head = { seq: 0, at: 0 };
   let snapshotSeq = 0;
@@ -50,7 +52,17 @@ export async function logFolder(): Promise<LogFolder> {
     database,
     put(event) {
       const by = event.by === undefined ? null : JSON.stringify(event.by);
-      insert.run(id, event.seq, event.at, event.type, event.v, event.instance ?? null, event.uid ?? null, JSON.stringify(event.data), by);
+      insert.run(
+        id,
+        event.seq,
+        event.at,
+        event.type,
+        event.v,
+        event.instance ?? null,
+        event.uid ?? null,
+        JSON.stringify(event.data),
+        by,
+      );
       head = { seq: event.seq, at: event.at };
       if (event.seq % ROWS_PER_TRANSACTION === 0) db.exec('COMMIT; BEGIN');
     },
@@ -86,9 +98,12 @@ export async function logFolder(): Promise<LogFolder> {
 export function bareRead(database: string, pageEvents: number): number {
   const db = new DatabaseSync(database, { readOnly: true });
   try {
-    const page = arrays(db, 'SELECT seq, at, type, v, instance, uid, data, "by" FROM events WHERE fleet_id = 1 AND seq > ? ORDER BY seq LIMIT ?');
+    const page = arrays(
+      db,
+      'SELECT seq, at, type, v, instance, uid, data, "by" FROM events WHERE fleet_id = 1 AND seq > ? ORDER BY seq LIMIT ?',
+    );
     let read = 0;
-    for (let after = 0; ; ) {
+    for (let after = 0; ;) {
       const rows = page.all(after, pageEvents) as unknown as readonly (readonly unknown[])[];
       for (const row of rows) {
         JSON.parse(row[6] as string);

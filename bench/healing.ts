@@ -51,9 +51,15 @@ export const bench: Bench = async function* healing() {
     rmSync(folder, { recursive: true, force: true });
   });
   try {
-    const instances = Object.fromEntries(names('holdfast').map((name) => [name, { target: 'process', run: { command: [process.execPath, script], cwd: folder, env: env(name) } }]));
+    const instances = Object.fromEntries(
+      names('holdfast').map((name) => [
+        name,
+        { target: 'process', run: { command: [process.execPath, script], cwd: folder, env: env(name) } },
+      ]),
+    );
     await apply(server, data, 'heal', JSON.stringify({ version: 1, fleet: 'heal', instances }));
-    const apps = (side: Side): Pm2App[] => names(side).map((name) => ({ name, script, env: env(name), interpreter: process.execPath, pmx: side === 'pm2' }));
+    const apps = (side: Side): Pm2App[] =>
+      names(side).map((name) => ({ name, script, env: env(name), interpreter: process.execPath, pmx: side === 'pm2' }));
     await pm2.start([...apps('pm2'), ...apps('pm2-bare')]);
     for (const side of SIDES) for (const name of names(side)) await stamps.life(name, null);
     const times = await rounds(stamps, (name) => spawned(stamps, script, { ...env(name) }));
@@ -67,7 +73,8 @@ export const bench: Bench = async function* healing() {
 function cleanUp(work: () => Promise<void>): () => Promise<void> {
   let done: Promise<void> | null = null;
   const once = (): Promise<void> => (done ??= work());
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void once().finally(() => process.exit(1)));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => void once().finally(() => process.exit(1)));
   return once;
 }
 
@@ -138,7 +145,8 @@ class Stamps {
         if (pid === before) continue;
         return { pid, at: BigInt(readFileSync(join(this.folder, file), 'utf8')) };
       }
-      if (performance.now() > deadline) throw new Error(`no life of ${name} after ${before ?? 'its declaration'} within ${STAMP_DEADLINE_MS} ms`);
+      if (performance.now() > deadline)
+        throw new Error(`no life of ${name} after ${before ?? 'its declaration'} within ${STAMP_DEADLINE_MS} ms`);
       await wait(5);
     }
   }

@@ -82,12 +82,30 @@ export class History {
   // ── facts ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   own(): void {
-    this.put({ type: 'owner.started', data: { epoch: this.state.epoch + 1, owner: `4711-${this.state.epoch + 1}`, logic: 1 } });
+    this.put({
+      type: 'owner.started',
+      data: { epoch: this.state.epoch + 1, owner: `4711-${this.state.epoch + 1}`, logic: 1 },
+    });
   }
 
   sync(maxInFlight: number): void {
-    const deadlinesMs = { provision: 30_000, start: 30_000, stop: 630_000, sleep: 630_000, destroy: 630_000, restart: 660_000, update: 660_000 };
-    const data = { target: TARGET, identity: 'host-1', abilities: ['logs', 'watch'], deadlinesMs, graceMs: 10_000, maxInFlight };
+    const deadlinesMs = {
+      provision: 30_000,
+      start: 30_000,
+      stop: 630_000,
+      sleep: 630_000,
+      destroy: 630_000,
+      restart: 660_000,
+      update: 660_000,
+    };
+    const data = {
+      target: TARGET,
+      identity: 'host-1',
+      abilities: ['logs', 'watch'],
+      deadlinesMs,
+      graceMs: 10_000,
+      maxInFlight,
+    };
     this.put({ type: 'target.synced', data });
   }
 
@@ -98,8 +116,16 @@ export class History {
   /** Its present life ends by itself. */
   exits(uid: string): void {
     const killed = this.chance() < 0.3;
-    const exit = { code: killed ? null : 1, signal: killed ? 'SIGKILL' : null, oom: false, output: killed ? '' : TRACE };
-    this.about(uid, { type: 'resource.observed', data: { ...this.look(uid, 'stopped'), exit, began: this.state.seq, eventful: true } });
+    const exit = {
+      code: killed ? null : 1,
+      signal: killed ? 'SIGKILL' : null,
+      oom: false,
+      output: killed ? '' : TRACE,
+    };
+    this.about(uid, {
+      type: 'resource.observed',
+      data: { ...this.look(uid, 'stopped'), exit, began: this.state.seq, eventful: true },
+    });
   }
 
   succeed(uid: string): void {
@@ -111,7 +137,7 @@ export class History {
   }
 
   about(uid: string, fact: NewEvent): void {
-    this.put({ ...fact, instance: this.inst(uid).name, uid } as NewEvent);
+    this.put({ ...fact, instance: this.inst(uid).name, uid });
   }
 
   private effect(inst: Instance): Partial<EventData['operation.ended']> {
@@ -141,7 +167,8 @@ export class History {
     return {
       state,
       ref: `process/${uid}`,
-      incarnation: anew && state === 'running' ? `${pid}:${5_000_000 + this.lives}:9f2c61d0` : (resource?.incarnation ?? null),
+      incarnation:
+        anew && state === 'running' ? `${pid}:${5_000_000 + this.lives}:9f2c61d0` : (resource?.incarnation ?? null),
       infra: anew ? hashes.infra : (resource?.infra ?? null),
       exit: null,
       restarts: 0,

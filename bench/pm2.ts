@@ -33,9 +33,13 @@ export interface Pm2 {
 export async function openPm2(home: string): Promise<Pm2> {
   if (!existsSync(BIN)) {
     mkdirSync(CACHE, { recursive: true });
-    await run('npm', ['install', 'pm2', '--prefix', CACHE, '--no-audit', '--no-fund', '--loglevel=error'], { timeout: INSTALL_DEADLINE_MS });
+    await run('npm', ['install', 'pm2', '--prefix', CACHE, '--no-audit', '--no-fund', '--loglevel=error'], {
+      timeout: INSTALL_DEADLINE_MS,
+    });
   }
-  const { version } = JSON.parse(readFileSync(join(CACHE, 'node_modules', 'pm2', 'package.json'), 'utf8')) as { version: string };
+  const { version } = JSON.parse(readFileSync(join(CACHE, 'node_modules', 'pm2', 'package.json'), 'utf8')) as {
+    version: string;
+  };
   const env = { ...process.env, PM2_HOME: home, PM2_DISABLE_VERSION_CHECK: 'true', PM2_DISCRETE_MODE: 'true' };
   const pm2 = async (...args: readonly string[]): Promise<void> => {
     await run(process.execPath, [BIN, ...args], { env, timeout: COMMAND_DEADLINE_MS });
@@ -46,7 +50,12 @@ export async function openPm2(home: string): Promise<Pm2> {
       const file = join(home, 'apps.json');
       mkdirSync(home, { recursive: true });
       // Its defaults but for these: one process each (`fork`), restarted at once and without end.
-      writeFileSync(file, JSON.stringify({ apps: apps.map((app) => ({ ...app, exec_mode: 'fork', autorestart: true, restart_delay: 0 })) }));
+      writeFileSync(
+        file,
+        JSON.stringify({
+          apps: apps.map((app) => ({ ...app, exec_mode: 'fork', autorestart: true, restart_delay: 0 })),
+        }),
+      );
       await pm2('start', file);
     },
     async end() {

@@ -12,14 +12,22 @@ export interface Server {
   readonly url: string;
   /** From the start of the process until `/readyz` said yes. */
   readonly readyMs: number;
-  readonly process: ChildProcess;
   /** Ends it with this signal, and waits for its end. */
   end(signal: NodeJS.Signals): Promise<void>;
 }
 
 export async function startServer(folder: string, options: readonly string[] = []): Promise<Server> {
   const began = performance.now();
-  const args = ['--disable-warning=ExperimentalWarning', MAIN, 'up', '--data', folder, '--listen', '127.0.0.1:0', ...options];
+  const args = [
+    '--disable-warning=ExperimentalWarning',
+    MAIN,
+    'up',
+    '--data',
+    folder,
+    '--listen',
+    '127.0.0.1:0',
+    ...options,
+  ];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const closed = once(child, 'close');
   const end = async (signal: NodeJS.Signals): Promise<void> => {
@@ -28,8 +36,9 @@ export async function startServer(folder: string, options: readonly string[] = [
   };
   try {
     const url = await addressOf(child);
-    while (!(await fetch(`${url}/readyz`)).ok) if (performance.now() - began > READY_DEADLINE_MS) throw new Error('it does not become ready');
-    return { url, readyMs: performance.now() - began, process: child, end };
+    while (!(await fetch(`${url}/readyz`)).ok)
+      if (performance.now() - began > READY_DEADLINE_MS) throw new Error('it does not become ready');
+    return { url, readyMs: performance.now() - began, end };
   } catch (error) {
     await end('SIGKILL');
     throw error;
@@ -41,7 +50,10 @@ async function addressOf(child: ChildProcess): Promise<string> {
   const deadline = AbortSignal.timeout(READY_DEADLINE_MS);
   let said = '';
   for (;;) {
-    const [chunk] = (await Promise.race([once(child.stdout!, 'data', { signal: deadline }), once(child, 'exit', { signal: deadline })])) as [unknown];
+    const [chunk] = (await Promise.race([
+      once(child.stdout!, 'data', { signal: deadline }),
+      once(child, 'exit', { signal: deadline }),
+    ])) as [unknown];
     if (!Buffer.isBuffer(chunk)) throw new Error(`holdfast up ended before it was ready (${String(chunk)}): ${said}`);
     said += chunk.toString();
     const url = /up at (http:\S+)/.exec(said)?.[1];

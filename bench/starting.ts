@@ -44,7 +44,12 @@ export const bench: Bench = async function* starting() {
       short.push(from[1] / 1_000);
     }
     const tail = history.state.seq - snapshotSeq;
-    yield atMost(`start with ${history.state.seq} events, ${INSTANCES} instances, ${tail} events after the snapshot`, median(long), 's', 2);
+    yield atMost(
+      `start with ${history.state.seq} events, ${INSTANCES} instances, ${tail} events after the snapshot`,
+      median(long),
+      's',
+      2,
+    );
     yield known('  start of an empty one', median(short), 's');
   } finally {
     folder.remove();

@@ -29,7 +29,8 @@ export function tell(history: History, instances: number, events: number, ticked
   const queue = new Heap<Happening>((a, b) => a.at < b.at || (a.at === b.at && a.order < b.order));
   let order = 0;
   let generation = 1;
-  const soon = (kind: Kind, uid: string, inMs: number): void => queue.push({ at: history.now + inMs, order: (order += 1), kind, uid });
+  const soon = (kind: Kind, uid: string, inMs: number): void =>
+    queue.push({ at: history.now + inMs, order: (order += 1), kind, uid });
 
   const tick = (): void => {
     do {
@@ -56,7 +57,8 @@ export function tell(history: History, instances: number, events: number, ticked
     switch (kind) {
       case 'operation':
         history.succeed(uid);
-        if (inst.resource?.state === 'running' && inst.agent?.heard === 'never') soon('first', uid, 500 + history.span(SECOND));
+        if (inst.resource?.state === 'running' && inst.agent?.heard === 'never')
+          soon('first', uid, 500 + history.span(SECOND));
         return;
       case 'first':
         if (runs && inst.agent?.heard === 'never') history.report(uid, 'first');

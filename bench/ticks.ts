@@ -103,7 +103,7 @@ async function throughSqlite(): Promise<number[]> {
     await store.ensureFleet('bench');
     const epoch = (await store.acquire('bench', 'bench', 60_000))?.epoch ?? 0;
     const log: NewEvent[] = [];
-    const history = new History(({ seq: _seq, at: _at, v: _v, ...event }) => log.push(event as NewEvent));
+    const history = new History(({ seq: _seq, at: _at, v: _v, ...event }) => log.push(event));
     fleet(INSTANCES, history);
     const state = emptyState('bench');
     const agenda = new Agenda();

@@ -29,12 +29,20 @@ export const bench: Bench = async function* weight() {
   yield atMost('resident memory of the process that folded them', resident / MIB, 'MiB', 600);
 
   let body = '';
-  yield known('  freezing it into a snapshot', timed(() => (body = freeze((folded as History).state))), 'ms');
+  yield known(
+    '  freezing it into a snapshot',
+    timed(() => (body = freeze((folded as History).state))),
+    'ms',
+  );
   yield known('  the snapshot, per instance', body.length / INSTANCES / KIB, 'KiB');
   folded = null;
   const bare = heapBytes();
   let thawed: FleetState | null = null;
-  yield known('  thawing it', timed(() => (thawed = thaw(body, LOGIC_VERSION))), 'ms');
+  yield known(
+    '  thawing it',
+    timed(() => (thawed = thaw(body, LOGIC_VERSION))),
+    'ms',
+  );
   yield known('  heap per instance, thawed', (heapBytes() - bare) / INSTANCES / KIB, 'KiB');
   if ((thawed as FleetState | null)?.instances.size !== INSTANCES) throw new Error('the snapshot lost instances');
 };

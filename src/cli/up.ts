@@ -25,12 +25,16 @@ const SHUTDOWN_MS = 30_000;
 export async function runUp(options: UpOptions): Promise<number> {
   let folder: DataFolder | null = null;
   let composed: Composed | null = null;
+  /** What listens; while one of them does, the process lives on. */
+  const doors: { close(): Promise<void> }[] = [];
   try {
     folder = openDataFolder(options.data, process.cwd());
     const log = openLog(folder, options);
     composed = await compose(folder, { storeUrl: options.store, log });
     const server = await open(composed, options, log);
+    doors.push(server);
     const proxy = await openProxy(composed, options, server.port, log);
+    doors.push(proxy);
     // First the door, then the work: an address in use must not leave a fleet taken over for nothing.
     await composed.start();
     writeEndpoint(folder, server.url);
@@ -39,7 +43,7 @@ export async function runUp(options: UpOptions): Promise<number> {
     if (options.quickstart) await quickstart(composed);
     log.info({ signal: await ended, agents: options.stopAgents }, 'asked to end');
     setTimeout(() => process.exit(EXIT_ERROR), options.stopAgents ? 2 * SHUTDOWN_MS : SHUTDOWN_MS).unref();
-    await Promise.all([server.close(), proxy.close()]);
+    await Promise.all(doors.map((door) => door.close()));
     await composed.stop({ agents: options.stopAgents });
     dropEndpoint(folder);
     process.stdout.write(
@@ -50,6 +54,7 @@ export async function runUp(options: UpOptions): Promise<number> {
     return EXIT_OK;
   } catch (error) {
     process.stderr.write(`${sentence(error)}\n`);
+    await Promise.allSettled(doors.map((door) => door.close()));
     await composed?.stop({ agents: false }).catch(() => undefined);
     return EXIT_ERROR;
   }

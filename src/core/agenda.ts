@@ -25,6 +25,8 @@ export class Agenda {
   /** The alarm in force; older entries in the heap are void. */
   private readonly alarmOf = new Map<string, number>();
   private readonly lines = new Map<string, Line>();
+  /** The same in the order of their keys. */
+  private inKeyOrder: readonly Line[] = [];
   private readonly turnOf = new Map<string, Turn>();
 
   /** When the next alarm rings; Infinity if none is set. */
@@ -66,7 +68,7 @@ export class Agenda {
   called(slots: Slots, looked: ReadonlySet<string>): readonly string[] {
     if (this.turnOf.size === 0) return [];
     const called: string[] = [];
-    for (const key of [...this.lines.keys()].sort()) this.callUp(this.lines.get(key) as Line, slots, looked, called);
+    for (const line of this.inKeyOrder) this.callUp(line, slots, looked, called);
     return called;
   }
 
@@ -130,6 +132,7 @@ export class Agenda {
       if (line === undefined) {
         line = { rooms, queue: new Heap<Turn>((a, b) => byTurn(a, b) < 0) };
         this.lines.set(key, line);
+        this.inKeyOrder = [...this.lines].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, one]) => one);
       }
       line.queue.push(turn);
     }

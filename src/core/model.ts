@@ -443,7 +443,7 @@ export interface RolloutState {
   readonly proved: number;
   readonly failures: number;
   /** Taken down by this rollout and not yet proved: uid → when proof is due. */
-  readonly active: ReadonlyMap<string, number>;
+  readonly active: Map<string, number>;
 }
 
 export interface FleetState {

@@ -9,6 +9,10 @@ export const READ_PAGE_EVENTS = 1_000;
 /** Items per list in the answer to a replay. */
 export const REPLAY_ITEMS = 1_000;
 export const SNAPSHOT_EVERY_EVENTS = 20_000;
+/** A snapshot that failed is tried again this many events later. */
+export const SNAPSHOT_RETRY_EVENTS = 1_000;
+/** Ticks that may follow each other at once: two or three reach rest, so many never do. */
+export const TICKS_AT_ONCE = 100;
 /** Waits between tries when the store fails. */
 export const RETRY_MIN_MS = 100;
 export const RETRY_MAX_MS = 5_000;

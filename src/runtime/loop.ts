@@ -5,6 +5,7 @@
  *  2. A reported fact stays in the inbox until the store has it; an outage of the store loses none.
  *  3. Effects start only after the commit of the tick that decided them.
  *  4. The loop ticks at least every `MAX_REST_MS` even when nothing happens, so that its silence means something (L09).
+ *  5. What one source, listener or snapshot breaks, it breaks for itself alone (L46).
  */
 import { Agenda } from '../core/agenda.ts';
 import type { Decision } from '../core/decide.ts';
@@ -25,6 +26,8 @@ import {
   RETRY_MAX_MS,
   RETRY_MIN_MS,
   SNAPSHOT_EVERY_EVENTS,
+  SNAPSHOT_RETRY_EVENTS,
+  TICKS_AT_ONCE,
 } from './limits.ts';
 import type { Log } from './log.ts';
 
@@ -67,12 +70,16 @@ export class FleetLoop {
   private ended = false;
   private cancelWake: () => void = () => undefined;
   private snapshotSeq = 0;
+  /** No snapshot is tried below this, after one that failed. */
+  private nextSnapshotSeq = 0;
   private retryMs = 0;
+  /** Ticks that succeeded; and how many of the last ones followed each other though no fact came. */
+  private ticks = 0;
+  private streak = 0;
   /** For readiness: when the last tick succeeded (monotonic), since when the present one runs, what failed last. */
   lastTickMono = 0;
   tickingSinceMono: number | null = null;
   failure: string | null = null;
-  pendingFacts = 0;
 
   constructor(fleet: string, world: LoopWorld) {
     this.fleet = fleet;
@@ -91,7 +98,12 @@ export class FleetLoop {
     }
     await this.catchUp();
     this.now = fleetClock(clock, this.state.at);
-    await store.append(this.fleet, [{ type: 'owner.started', data: { epoch, owner, logic: LOGIC_VERSION } }], this.now);
+    // As a tick, since that is fenced: one who was overtaken while it read must not say that it owns the fleet.
+    await store.tick(this.fleet, epoch, this.state.seq, this.now, (fresh) => {
+      this.foldFresh(fresh);
+      return [{ type: 'owner.started', data: { epoch, owner, logic: LOGIC_VERSION } }];
+    });
+    this.untold = [];
     await this.catchUp();
     this.lastTickMono = clock.mono();
     this.poke();
@@ -102,11 +114,17 @@ export class FleetLoop {
     return this.now();
   }
 
-  /** Hands in facts. `false`: the inbox is full, and the caller must offer them again. */
+  /** Facts that are not in the log yet (a source counts as one). */
+  get pendingFacts(): number {
+    return this.inbox.length + this.unsent.length;
+  }
+
+  /** Hands in facts. `false`: the inbox is full or the loop has ended, and the caller must offer them again. */
   report(source: FactSource): boolean {
     if (this.ended || this.inbox.length >= INBOX_FACTS) return false;
     this.inbox.push(source);
-    this.poke();
+    // While the store fails, the next try comes by itself: news must not hammer it.
+    if (this.ticking !== null || this.retryMs === 0) this.poke();
     return true;
   }
 
@@ -120,16 +138,21 @@ export class FleetLoop {
     this.cancelWake();
     this.ticking = this.turn().finally(() => {
       this.ticking = null;
-      if (this.again && this.retryMs === 0) {
+      if (this.again && this.retryMs === 0 && this.streak < TICKS_AT_ONCE) {
         this.again = false;
+        this.streak += 1;
         this.poke();
       } else this.rest();
     });
   }
 
-  /** Resolves once everything up to `seq` is folded and decided. Rejects when the loop has ended. */
+  /**
+   * Resolves once everything up to `seq` is folded and decided: when nothing is left to decide or, since a busy fleet is
+   * never at rest, after one whole tick that began later than this question. Rejects when the loop has ended.
+   */
   async decidedUpTo(seq: number): Promise<void> {
-    while (this.state.seq < seq || this.state.dirty.size > 0) {
+    const whole = this.ticks + (this.tickingSinceMono === null ? 1 : 2);
+    while (this.state.seq < seq || (this.state.dirty.size > 0 && this.ticks < whole)) {
       if (this.ended) throw new Error(`the loop of fleet "${this.fleet}" has ended`);
       this.poke();
       await this.ticking;
@@ -145,21 +168,20 @@ export class FleetLoop {
   async peek<T>(read: (state: FleetState, agenda: Agenda, now: number, pendingFacts: number) => T): Promise<T> {
     while (this.ticking !== null) await this.ticking;
     const before = this.state.seq;
-    // Holds the next tick off while the log is read.
-    this.ticking = this.catchUp((event) => this.untold.push(event));
+    const reading = this.catchUp((event) => this.untold.push(event));
+    // Holds the next tick off while the log is read. Whoever waits for that end need not know how it ended.
+    this.ticking = reading.catch(() => undefined);
     try {
-      await this.ticking;
-    } finally {
-      this.ticking = null;
-    }
-    try {
+      await reading;
       return read(
         this.state,
         this.agenda,
         Math.max(this.now(), this.state.at),
-        this.state.seq - before + this.inbox.length,
+        this.state.seq - before + this.pendingFacts,
       );
     } finally {
+      this.ticking = null;
+      // An alarm that rang meanwhile has rung in vain: without this, nobody would wake the loop again.
       if (this.again || this.untold.length > 0) {
         this.again = false;
         this.poke();
@@ -180,6 +202,7 @@ export class FleetLoop {
     this.tickingSinceMono = clock.mono();
     try {
       await this.tick();
+      this.ticks += 1;
       this.retryMs = 0;
       this.failure = null;
       this.lastTickMono = clock.mono();
@@ -207,11 +230,7 @@ export class FleetLoop {
     await this.drain();
     let planned: ReturnType<typeof plan> | null = null;
     const written = await store.tick(this.fleet, this.epoch, this.state.seq, this.now, (fresh) => {
-      for (const event of fresh) {
-        if (event.seq <= this.state.seq) continue;
-        evolve(this.state, event);
-        this.untold.push(event);
-      }
+      this.foldFresh(fresh);
       planned = plan(this.state, this.agenda, Math.max(this.now(), this.state.at));
       return toEvents(planned.decision);
     });
@@ -224,20 +243,65 @@ export class FleetLoop {
     const events = [...this.untold, ...written];
     const drained = this.untold.length;
     this.untold = [];
-    this.world.committed({ drained, durationMs: clock.mono() - began, decision: done.decision, violations, events });
+    if (drained > 0) this.streak = 0;
+    this.tell({ drained, durationMs: clock.mono() - began, decision: done.decision, violations, events });
     await this.keepSnapshots();
   }
 
-  /** Inbox → log. What the store did not take is offered again by the next tick. */
+  /** The tick is committed: whatever goes wrong in those who are told of it cannot undo it (5). */
+  private tell(report: TickReport): void {
+    try {
+      this.world.committed(report);
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      this.world.log.error({ fleet: this.fleet, error: message }, 'a committed tick could not be told; this is a fault of Holdfast');
+    }
+  }
+
+  /** May be called twice for one tick, if the store has to try again. */
+  private foldFresh(fresh: readonly StoredEvent[]): void {
+    for (const event of fresh) {
+      if (event.seq <= this.state.seq) continue;
+      evolve(this.state, event);
+      this.untold.push(event);
+    }
+  }
+
+  /**
+   * Inbox → log. What the store did not take is offered again by the next tick, alone: the inbox is bounded, and waits for
+   * its turn, so that an outage fills no memory.
+   */
   private async drain(): Promise<void> {
-    const sources = this.inbox;
-    this.inbox = [];
-    for (const source of sources) this.unsent.push(...this.factsOf(source));
-    this.pendingFacts = this.unsent.length;
+    if (this.unsent.length === 0) {
+      const sources = this.inbox;
+      this.inbox = [];
+      for (const source of sources) this.unsent.push(...this.factsOf(source));
+    } else if (this.inbox.length > 0) this.again = true;
     if (this.unsent.length === 0) return;
-    await this.world.store.append(this.fleet, this.unsent, this.now);
+    try {
+      await this.world.store.append(this.fleet, this.unsent, this.now);
+    } catch (error) {
+      // A TypeError is about what was to be written, not about the store: it would fail for ever.
+      if (!(error instanceof TypeError)) throw error;
+      await this.drainSingly();
+    }
     this.unsent = [];
-    this.pendingFacts = 0;
+  }
+
+  /** One fact that cannot be written must not keep the others out of the log (L46). */
+  private async drainSingly(): Promise<void> {
+    for (;;) {
+      const fact = this.unsent[0];
+      if (fact === undefined) return;
+      try {
+        await this.world.store.append(this.fleet, [fact], this.now);
+      } catch (error) {
+        if (!(error instanceof TypeError)) throw error;
+        const { type, instance } = fact;
+        this.world.log.error({ fleet: this.fleet, type, instance, error: error.message }, 'a fact cannot be written, and is dropped');
+      }
+      this.unsent.shift();
+    }
   }
 
   /** One faulty source must not take the others' facts with it (L46). */
@@ -265,10 +329,18 @@ export class FleetLoop {
     }
   }
 
+  /** A snapshot only saves time at the next start: one that fails fails nothing else (5). */
   private async keepSnapshots(): Promise<void> {
+    const { seq } = this.state;
     const due = Math.max(SNAPSHOT_EVERY_EVENTS, this.state.instances.size * 4);
-    if (this.state.seq - this.snapshotSeq < due) return;
-    await this.saveSnapshot();
+    if (seq - this.snapshotSeq < due || seq < this.nextSnapshotSeq) return;
+    try {
+      await this.saveSnapshot();
+    } catch (error) {
+      this.nextSnapshotSeq = seq + SNAPSHOT_RETRY_EVENTS;
+      const message = error instanceof Error ? error.message : String(error);
+      this.world.log.error({ fleet: this.fleet, error: message }, 'a snapshot could not be saved; it is tried again');
+    }
   }
 
   async saveSnapshot(): Promise<void> {
@@ -280,8 +352,13 @@ export class FleetLoop {
 
   private rest(): void {
     if (this.ended) return;
-    const untilAlarm = this.agenda.nextAt - this.now();
-    const ms = this.retryMs > 0 ? this.retryMs : Math.min(MAX_REST_MS, Math.max(0, untilAlarm));
+    // One that decides without end is a fault of ours; all else in this process must get its turn nevertheless (L09).
+    const breathless = this.streak >= TICKS_AT_ONCE;
+    if (breathless) this.world.log.error({ fleet: this.fleet, ticks: this.streak }, 'the loop decides without end; this is a fault of Holdfast');
+    this.streak = 0;
+    const untilAlarm = this.agenda.nextAt - Math.max(this.now(), this.state.at);
+    const waitMs = Math.max(this.retryMs, breathless ? RETRY_MIN_MS : 0);
+    const ms = waitMs > 0 ? waitMs : Math.min(MAX_REST_MS, Math.max(0, untilAlarm));
     this.cancelWake = this.world.clock.after(ms, () => this.poke());
   }
 }

@@ -64,6 +64,96 @@ test('deciding what is dirty, due or in line decides what deciding everything wo
   );
 });
 
+/** What the next tick decides is what looking at everybody would decide. */
+function agrees({ state, agenda, now }: Lab): void {
+  assert.deepEqual(toEvents(plan(state, agenda, now).decision), toEvents(decide(state, now, state.instances.keys())));
+}
+
+/** `a`, `b` and `c` run on a target with room for one operation at a time; `far` on another. */
+function narrow(): Lab {
+  const fleet = lab({ targets: ['docker', 'box2'] });
+  for (const name of ['a', 'b', 'c']) fleet.declare(name);
+  fleet.declare('far', { target: 'box2' });
+  fleet.settle();
+  fleet.sync('docker', { maxInFlight: 1 });
+  fleet.drain();
+  return fleet;
+}
+
+const NEXT = { run: { image: 'bot:2' } };
+
+test('who waits for the rollout with one wish and for the budget with another is looked at when either is free', () => {
+  const fleet = narrow();
+  fleet.declare('b', NEXT, 'r2');
+  fleet.drain();
+  fleet.declare('a', NEXT, 'r2');
+  fleet.command('a', 'restart');
+  fleet.drain();
+  assert.deepEqual([fleet.operation('b'), fleet.hold('a')], ['update', 'rollout']);
+  fleet.succeed('b');
+  agrees(fleet);
+  fleet.tick();
+  assert.equal(fleet.operation('a'), 'restart');
+});
+
+test('which room is short is not said anew for all in line whenever it changes', () => {
+  const fleet = narrow();
+  fleet.exits('c');
+  fleet.drain();
+  fleet.declare('a', NEXT, 'r2');
+  fleet.drain();
+  assert.deepEqual([fleet.operation('c'), fleet.hold('a')], ['start', 'budget']);
+  fleet.declare('far', NEXT, 'r2');
+  agrees(fleet);
+  fleet.tick();
+  assert.equal(fleet.operation('far'), 'update');
+  agrees(fleet);
+});
+
+test('who stands in line and wants no more does not take the turn of the next', () => {
+  const fleet = narrow();
+  fleet.exits('c');
+  fleet.drain();
+  for (const name of ['a', 'b']) {
+    fleet.exits(name);
+    fleet.drain();
+    assert.equal(fleet.hold(name), 'budget');
+  }
+  fleet.succeed('c');
+  fleet.command('a', 'stop');
+  agrees(fleet);
+  fleet.tick();
+  assert.deepEqual([fleet.operation('a'), fleet.operation('b')], [null, 'start']);
+});
+
+test('a new rollout is news to all who wait for the old one', () => {
+  const fleet = narrow();
+  fleet.declare('a', NEXT, 'r2');
+  fleet.drain();
+  fleet.declare('b', NEXT, 'r2');
+  fleet.fail('a');
+  fleet.drain();
+  assert.equal(fleet.hold('b'), 'rollout-failed');
+  fleet.put({ type: 'secret.rotated', data: { secret: 'llm', version: 2, hashes: {} } });
+  agrees(fleet);
+  fleet.drain();
+  assert.notEqual(fleet.hold('b'), 'rollout-failed');
+});
+
+test('one that comes back from a mass loss changes nothing of the hold of the others', () => {
+  const fleet = lab();
+  const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
+  for (const name of names) fleet.declare(name);
+  fleet.settle();
+  for (const name of names) fleet.exits(name);
+  fleet.drain();
+  assert.equal(fleet.hold('h'), 'blast-radius');
+  fleet.seen('a', 'running');
+  agrees(fleet);
+  fleet.tick();
+  agrees(fleet);
+});
+
 test('L65: every decision of any history is reproduced from the log alone, though ticks that decided nothing are not in it', () => {
   fc.assert(
     fc.property(stories(), (told) => {

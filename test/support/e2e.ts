@@ -173,7 +173,7 @@ export async function openWorld(): Promise<World> {
   const cli = (data: string, args: readonly string[]): Promise<Ended> => holdfast('--data', data, ...args).ended;
 
   function start({ data = join(folder, 'data'), port = 0, args = [], npm = false }: UpOptions): Child & { data: string } {
-    const rest = ['--data', data, '--listen', `127.0.0.1:${port}`, ...args];
+    const rest = ['--data', data, '--listen', `127.0.0.1:${port}`, '--proxy-listen', '127.0.0.1:0', ...args];
     if (!npm) return { ...holdfast('up', ...rest), data };
     const script = process.env['npm_execpath'];
     const command: [string, ...string[]] = script === undefined ? ['npm'] : [process.execPath, script];

@@ -66,8 +66,14 @@ export async function replayed(world: World, fleetName: string, ask: ReplayAsk):
   const result = run.result();
   if (result.kind === 'refused') throw new Refusal('conflict', 'what-if', result.because);
   const { actions, recorded, ...rest } = result;
+  const { decision } = plan(run.state, run.agenda, run.state.at);
   return {
     ...rest,
+    // What a tick at `to` would decide, whether or not there was one.
+    decidedAtEnd: {
+      actions: decision.actions.map(({ instance, type, rule }) => ({ instance, type, rule })),
+      transitions: decision.transitions.map(({ instance, from: was, to: is, rule }) => ({ instance, from: was, to: is, rule })),
+    },
     from: iso(await timeOf(world, fleetName, from)),
     to: iso(result.at),
     snapshotSeq,

@@ -1,0 +1,175 @@
+/** What one target's answers become, in the whole runtime. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Listing } from '../../src/ports/target.ts';
+import { TargetError } from '../../src/ports/target.ts';
+import { FLEET, hangs, Stage } from './stage.ts';
+
+const without =
+  (stage: Stage, name: string): (() => Promise<Listing>) =>
+  async () => {
+    const all = stage.target.all();
+    return { ...all, items: all.items.filter(({ instance }) => instance !== name) };
+  };
+const honest =
+  (stage: Stage): (() => Promise<Listing>) =>
+  async () =>
+    stage.target.all();
+
+test('L51 two listings that lack a resource prove nothing when one between them shows it', async () => {
+  const stage = new Stage();
+  await stage.runtime.start();
+  await stage.up(['a', 'b']);
+  let listings = 0;
+  // Each bad listing is followed by a good one; the second bad one comes much later.
+  stage.target.listed = () => {
+    listings += 1;
+    return listings === 1 || listings === 20 ? without(stage, 'a')() : honest(stage)();
+  };
+  await stage.pass(60_000);
+  assert.ok(listings > 20);
+  assert.equal(stage.inst('a').resource?.state, 'running');
+  assert.deepEqual(
+    stage.target.calls.filter((call) => call === 'provision a'),
+    ['provision a'],
+  );
+});
+
+test('L51 absence is believed after two complete listings in a row, and then healed', async () => {
+  const stage = new Stage();
+  await stage.runtime.start();
+  await stage.up(['a', 'b']);
+  stage.target.held.delete(stage.inst('a').uid);
+  await stage.pass(5_000);
+  assert.equal(stage.target.calls.filter((call) => call === 'provision a').length, 2);
+  assert.equal(stage.inst('a').phase, 'RUNNING');
+});
+
+test('L51 an error between two listings that lack a resource is no proof of either', async () => {
+  const stage = new Stage();
+  await stage.runtime.start();
+  await stage.up(['a', 'b']);
+  stage.target.listed = async () => {
+    throw new TargetError({ class: 'transient', fault: 'target', code: 'down', message: 'down' });
+  };
+  await stage.pass(60_000);
+  assert.equal(stage.inst('a').resource?.state, 'running');
+  assert.equal(stage.inst('a').phase, 'UNKNOWN');
+});
+
+test('L01 a target that never answers from the start is said to be stale, and its instances are UNKNOWN', async () => {
+  const stage = new Stage();
+  stage.target.listed = (signal) => hangs(signal, true).then(() => stage.target.all());
+  await stage.runtime.start();
+  await stage.up(['a']);
+  await stage.pass(60_000);
+  assert.equal(stage.inst('a').phase, 'UNKNOWN');
+  assert.deepEqual(stage.target.calls, []);
+  stage.target.listed = honest(stage);
+  await stage.pass(10_000);
+  assert.equal(stage.inst('a').phase, 'RUNNING');
+});
+
+test('L03 a listing that hangs is given up, and the next one is taken', async () => {
+  const stage = new Stage();
+  await stage.runtime.start();
+  await stage.up(['a']);
+  let hung = 0;
+  stage.target.listed = (signal) => {
+    stage.target.listed = honest(stage);
+    hung += 1;
+    return hangs(signal, true).then(() => stage.target.all());
+  };
+  await stage.pass(5_000);
+  assert.equal(hung, 1);
+  const before = stage.target.lists;
+  await stage.pass(5_000);
+  assert.ok(stage.target.lists >= before + 4);
+});
+
+test('notices for a fleet or a uid that is not ours, or before anybody is served, say nothing', async () => {
+  const stage = new Stage();
+  const observer = stage.observed.observer('fake');
+  assert.ok(observer !== null);
+  const look = { state: 'stopped', ref: 'r', incarnation: 'x', infra: null, exit: null, restarts: 0, attrs: {} } as const;
+  stage.target.tell({ kind: 'changed', fleet: FLEET, uid: 'nobody', look });
+  await stage.runtime.start();
+  await stage.up(['a']);
+  const { seq } = stage.fleet.loop.state;
+  stage.target.tell({ kind: 'changed', fleet: FLEET, uid: 'nobody', look });
+  stage.target.tell({ kind: 'changed', fleet: 'another', uid: stage.inst('a').uid, look });
+  await stage.pass(2_000);
+  assert.equal(stage.fleet.loop.state.seq, seq);
+});
+
+test('L49 a steady fleet writes nothing, whatever is seen', async () => {
+  const stage = new Stage();
+  await stage.runtime.start();
+  await stage.up(['a', 'b', 'c']);
+  const { seq } = stage.fleet.loop.state;
+  await stage.pass(10 * 60_000);
+  assert.equal(stage.fleet.loop.state.seq, seq);
+});
+
+test('a long outage of the store does not pile up what each sweep says again', async () => {
+  let down = false;
+  const stage = new Stage({
+    store: (inner) => ({
+      ...inner,
+      append: async (...ask) => {
+        if (down) throw new Error('the disk is full');
+        return inner.append(...ask);
+      },
+      tick: async (...ask) => {
+        if (down) throw new Error('the disk is full');
+        return inner.tick(...ask);
+      },
+    }),
+  });
+  await stage.runtime.start();
+  const names = Array.from({ length: 5 }, (_, i) => `a${i}`);
+  await stage.up(names);
+  const { seq } = stage.fleet.loop.state;
+  down = true;
+  for (const [uid, item] of stage.target.held)
+    stage.target.held.set(uid, {
+      ...item,
+      look: { ...item.look, state: 'stopped', exit: { code: 1, signal: null, oom: false, output: null } },
+    });
+  await stage.pass(10 * 60_000);
+  down = false;
+  await stage.pass(20_000);
+  for (const name of names) assert.equal(stage.inst(name).phase, 'RUNNING');
+  const written = stage.fleet.loop.state.seq - seq;
+  assert.ok(written < 100, `${written} events for five stops`);
+});
+
+test('the orphans of a fleet are never the living of another target or fleet', async () => {
+  const stage = new Stage({ targets: ['fake', 'other'] });
+  await stage.runtime.start();
+  await stage.apply(['a']);
+  const text = `version: 1\nfleet: ${FLEET}\ninstances:\n  a: { target: fake, run: { n: 1 } }\n  b: { target: other, run: { n: 1 } }\n`;
+  await stage.during(
+    stage.control.apply(FLEET, {
+      text,
+      dryRun: false,
+      prune: null,
+      ifMatch: null,
+      replace: false,
+      by: { token: 't', via: 't' },
+    }),
+  );
+  await stage.pass(5_000);
+  // Both names lead to one engine: each sees what the other made.
+  const both = (): Listing => ({
+    identity: 'fake-1',
+    items: [...stage.fake('fake').held.values(), ...stage.fake('other').held.values()],
+  });
+  stage.fake('fake').listed = async () => both();
+  stage.fake('other').listed = async () => both();
+  stage.fake('fake').put({ fleet: FLEET, instance: 'ghost', uid: 'ghost' });
+  stage.fake('fake').put({ fleet: 'elsewhere', instance: 'theirs', uid: 'theirs' });
+  await stage.pass(5_000);
+  const uids = (await stage.control.orphans(FLEET)).map(({ uid }) => uid);
+  assert.deepEqual([...new Set(uids)], ['ghost']);
+});
