@@ -11,6 +11,7 @@ import type {
   FleetView,
   InstanceView,
   Orphan,
+  Volume,
   Page,
   Readiness,
   ReplayAsk,
@@ -103,6 +104,8 @@ export function createClient(
         json: body as Json,
         deadlineMs: REPLAY_DEADLINE_MS,
       }),
+    volumes: (fleet: string) => list<Volume>(`${fleetPath(fleet)}/volumes`),
+    removeVolume: (fleet: string, name: string) => call<Volume>('DELETE', `${fleetPath(fleet)}/volumes/${encodeURIComponent(name)}`),
     orphans: (fleet: string) => list<Orphan>(`${fleetPath(fleet)}/orphans`),
     pruneOrphans: (fleet: string, expected: number) =>
       call<Page<Orphan>>('POST', `${fleetPath(fleet)}/orphans/prune`, { json: { expected } }),

@@ -17,6 +17,7 @@ import { registerHistory } from './commands/history.ts';
 import { registerLogs } from './commands/logs.ts';
 import { registerApply } from './commands/apply.ts';
 import { registerOrphans } from './commands/orphans.ts';
+import { registerVolumes } from './commands/volumes.ts';
 import { registerToken } from './commands/token.ts';
 import { registerUp } from './commands/up.ts';
 import { registerVerbs } from './commands/verbs.ts';
@@ -97,6 +98,7 @@ function createSession(io: Io): Session {
     registerGates,
     registerDebug,
     registerOrphans,
+    registerVolumes,
     registerFleets,
     registerToken,
     registerDoctor,

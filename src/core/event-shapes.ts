@@ -283,6 +283,7 @@ const SHAPES: {
     (d) => (d.data === 'keep' || d.data === 'delete') && bool(d.forget) && bool(d.prune),
   ],
   'command.issued': ['any', '{ verb, … }', isCommand],
+  'token.rotated': ['instance', '{ serial }', (d) => num(d.serial)],
   'secret.rotated': [
     'any',
     '{ secret, version, hashes }',

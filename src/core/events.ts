@@ -89,6 +89,8 @@ export interface EventData {
     | { verb: 'hold'; id: string; reason: string; until: number | null; target: string | null; instances: readonly string[] | null }
     | { verb: 'release'; target: string | null; instances: readonly string[] | null }
     | { verb: 'override'; target: string | null; identity: string | null; rollout: boolean };
+  /** A new agent token was given out; those of lower serials are void. The token itself is nowhere. */
+  'token.rotated': { serial: number };
   'secret.rotated': { secret: string; version: number; hashes: { [uid: string]: SpecHashes } };
   'target.synced': {
     target: string;
@@ -157,6 +159,7 @@ export const EVENT_VERSIONS: { readonly [T in EventType]: number } = {
   'spec.applied': 1,
   'spec.deleted': 1,
   'command.issued': 1,
+  'token.rotated': 1,
   'secret.rotated': 1,
   'target.synced': 1,
   'target.stale': 1,

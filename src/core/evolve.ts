@@ -10,7 +10,7 @@ import { agentReported, healthChanged, workBegan, workEnded } from './fold/agent
 import { closeOperation, mergeConfig, operationEnded } from './fold/operation.ts';
 import { resourceObserved } from './fold/resource.ts';
 import { rolloutBegins, rolloutGoesOn } from './fold/rollout.ts';
-import { fleetCommanded, instanceCommanded, secretRotated, specApplied, specDeleted } from './fold/spec.ts';
+import { fleetCommanded, instanceCommanded, secretRotated, specApplied, specDeleted, tokenRotated } from './fold/spec.ts';
 import { sweepCompleted, targetCleared, targetRefused, targetStale, targetSynced } from './fold/target.ts';
 import { flapSaid, tickDecided } from './fold/tick.ts';
 import { DEFAULT_POLICY, type FleetState, type Instance } from './model.ts';
@@ -118,6 +118,9 @@ function foldInstance(state: FleetState, inst: Instance, event: StoredEvent): vo
   switch (event.type) {
     case 'spec.deleted':
       specDeleted(state, inst, event.data, event);
+      return;
+    case 'token.rotated':
+      tokenRotated(inst, event.data);
       return;
     case 'resource.observed':
       resourceObserved(state, inst, event.data, { began: event.data.began, eventful: event.data.eventful ?? false }, event);

@@ -22,6 +22,8 @@ export function factText(event: StoredEvent): string {
       return `deletion was asked${event.data.prune ? ' by a prune' : ''}${byWhom(event)}`;
     case 'command.issued':
       return `"${event.data.verb}" was asked${byWhom(event)}`;
+    case 'token.rotated':
+      return `a new agent token was given out${byWhom(event)}`;
     case 'secret.rotated':
       return `secret "${event.data.secret}" is at version ${event.data.version}`;
     case 'target.synced':

@@ -384,6 +384,8 @@ export interface Instance {
 
   flaps: readonly Flap[];
   restarts: { readonly crashes: number; readonly planned: number };
+  /** Agent tokens it accepts, by serial: from `serial`, known to be in use, to `next`, given out since and not yet proved. */
+  token: { readonly serial: number; readonly next: number | null };
   quarantinedSeq: number | null;
 
   phase: Phase;

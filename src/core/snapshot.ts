@@ -186,6 +186,7 @@ const BLANK: Instance = {
   movedRefs: null,
   flaps: [],
   restarts: { crashes: 0, planned: 0 },
+  token: { serial: 0, next: null },
   quarantinedSeq: null,
   phase: 'CREATING',
   phaseSince: 0,
@@ -231,6 +232,7 @@ function instanceOf(
   if (inst.flaps.length === 0) inst.flaps = BLANK.flaps;
   if (!inst.work.open && inst.work.leaseUntil === null) inst.work = BLANK.work;
   if (inst.restarts.crashes === 0 && inst.restarts.planned === 0) inst.restarts = BLANK.restarts;
+  if (inst.token.serial === 0 && inst.token.next === null) inst.token = BLANK.token;
   return inst;
 }
 

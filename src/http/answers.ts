@@ -12,6 +12,7 @@ import type {
   FleetView,
   InstanceView,
   Orphan,
+  Volume,
   Readiness,
   TokenView,
   WaitResult,
@@ -278,6 +279,20 @@ export const orphan = says<Orphan>()(
       state: z.string(),
     })
     .openapi('Orphan'),
+);
+
+export const volume = says<Volume>()(
+  z
+    .object({
+      target: z.string(),
+      name: z.string(),
+      fleet: z.string(),
+      instance: z.string(),
+      uid: z.string(),
+      key: z.string().openapi({ description: 'As the manifest calls it' }),
+      sizeBytes: z.int().nullable().openapi({ description: 'null: not known' }),
+    })
+    .openapi('Volume'),
 );
 
 const tokenFields = {

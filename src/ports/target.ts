@@ -92,6 +92,7 @@ export interface Target {
   readonly logs?: LogsAbility;
   readonly config?: ConfigAbility;
   readonly plugins?: PluginAbility;
+  readonly volumes?: VolumesAbility;
 
   /** Releases what it holds here. What runs, runs on. */
   close(): Promise<void>;
@@ -116,6 +117,25 @@ export interface ConfigAbility {
 export interface PluginAbility {
   install(subject: Subject, source: string, signal: AbortSignal): Promise<{ source: string; ref: string | null; sha: string; treeDigest: string }>;
   uninstall(subject: Subject, source: string, signal: AbortSignal): Promise<void>;
+}
+
+/** A data volume that no resource holds: it outlived its instance, and is kept until an operator says otherwise. */
+export interface RetainedVolume {
+  readonly name: string;
+  readonly fleet: string;
+  readonly instance: string;
+  readonly uid: string;
+  /** As the manifest calls it. */
+  readonly key: string;
+  /** null: not known. */
+  readonly sizeBytes: number | null;
+}
+
+export interface VolumesAbility {
+  /** This deployment's, whatever the fleet. */
+  retained(signal: AbortSignal): Promise<readonly RetainedVolume[]>;
+  /** Removes one of them; refuses one that something holds, or that is not ours. */
+  remove(name: string, signal: AbortSignal): Promise<void>;
 }
 
 /** A target type: how a named target of it is made from `holdfast.yaml`, and how its `run` section is checked. */

@@ -9,15 +9,27 @@ export interface Address {
   readonly rest: string;
   /** What was cut off in front. */
   readonly prefix: string;
+  /** Of an absolute request target (`GET http://name/ HTTP/1.1`), which goes before the Host header (RFC 9112 §3.2.2). */
+  readonly authority: string | null;
 }
 
 const NAME = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?';
-const ADDRESS = new RegExp(`^(/i/(${NAME})/(${NAME})(?::(\\d{1,5}))?)(/[^?]*)?(\\?.*)?$`);
+const ABSOLUTE = /^https?:\/\/([^/?#]*)(.*)$/i;
+/** Printable, and no `#`: a fragment is never sent, and programs disagree about what it would mean. */
+const ADDRESS = new RegExp(`^(/i/(${NAME})/(${NAME})(?::(\\d{1,5}))?)(/[!-"$->@-~]*)?(\\?[!-"$-~]*)?$`);
 
 /** null: no address of ours. */
 export function addressOf(url: string): Address | null {
-  const found = ADDRESS.exec(url);
+  const absolute = ABSOLUTE.exec(url);
+  const found = ADDRESS.exec(absolute === null ? url : (absolute[2] ?? ''));
   if (found === null) return null;
   const [, prefix = '', fleet = '', instance = '', port, path = '/', query = ''] = found;
-  return { fleet, instance, port: port === undefined ? null : Number(port), rest: `${path}${query}`, prefix };
+  return {
+    fleet,
+    instance,
+    port: port === undefined ? null : Number(port),
+    rest: `${path}${query}`,
+    prefix,
+    authority: absolute === null ? null : (absolute[1] ?? ''),
+  };
 }

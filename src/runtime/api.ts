@@ -7,6 +7,7 @@ import type { ActionType, Deletion, Json, JsonObject, Phase, Policy } from '../c
 import type { Why } from '../core/explain.ts';
 import type { FleetView } from '../core/fleet-view.ts';
 import type { InstanceView } from '../core/view.ts';
+import type { RetainedVolume } from '../ports/target.ts';
 
 export type { FleetView, InstanceView, Why };
 
@@ -156,6 +157,11 @@ export interface Orphan {
   readonly state: string;
 }
 
+/** Data that outlived its instance. */
+export interface Volume extends RetainedVolume {
+  readonly target: string;
+}
+
 export interface TokenView {
   readonly name: string;
   readonly scope: 'read' | 'operate' | 'admin';
@@ -229,6 +235,11 @@ export interface Control {
   orphans(fleet: string): Promise<readonly Orphan[]>;
   /** Kills what nobody declares, on the operator's word; refuses when more than half of what is seen is unrecognised. */
   pruneOrphans(fleet: string, expected: number, by: By): Promise<readonly Orphan[]>;
+
+  /** Retained data volumes of the fleet, on every target in use that has any. */
+  volumes(fleet: string): Promise<readonly Volume[]>;
+  /** Deletes retained data, on the operator's word; nothing else ever does. */
+  removeVolume(fleet: string, name: string, by: By): Promise<Volume>;
 
   ready(): Promise<Readiness>;
   metrics(): Promise<string>;

@@ -99,6 +99,7 @@ async function assemble(
     env: () => ({}),
     isVisited: (uid) => wake.isVisited(uid),
     ticked: (fleet, report) => metrics.ticked(fleet, report),
+    dropped: (fleet) => metrics.dropped(fleet),
   });
   const wake: Wake = new Wake(runtime, clock);
   const world: World = {
@@ -130,9 +131,11 @@ async function assemble(
       retention.stop();
       if (agents) await runtime.stopAgents();
       await runtime.stop();
-      await targets.close();
-      await store.close();
-      await claim.close();
+      // Each is let go of, whatever became of the one before: what is kept would lock out the next start.
+      const steps = [() => targets.close(), () => store.close(), () => claim.close()];
+      const failed: unknown[] = [];
+      for (const step of steps) await step().catch((error: unknown) => failed.push(error));
+      if (failed.length > 0) throw failed[0];
     },
   };
 }

@@ -31,10 +31,11 @@ export async function withDeadline<T>(
     if (outer?.aborted === true) onOuter();
     else outer?.addEventListener('abort', onOuter, { once: true });
   });
-  const running = work(controller.signal);
-  // If the deadline wins, a later rejection of the work has no reader.
-  running.catch(() => undefined);
   try {
+    // Called in here, for it may throw at once: then nobody would read the rejection of the deadline either.
+    const running = work(controller.signal);
+    // If the deadline wins, a later rejection of the work has no reader.
+    running.catch(() => undefined);
     return await Promise.race([running, ended]);
   } finally {
     cancel();

@@ -31,6 +31,8 @@ type Success = Omit<Ended, 'operation' | 'outcome' | 'error'>;
 interface Running {
   readonly controller: AbortController;
   readonly uid: string;
+  /** Never rejects. */
+  readonly ended: Promise<void>;
 }
 
 export class Effects {
@@ -73,14 +75,19 @@ export class Effects {
     for (const running of this.running.values()) if (which(running)) running.controller.abort('owner');
   }
 
+  /** Resolves when nothing that was begun is at work any more. What was abandoned is waited for no longer. */
+  async idle(): Promise<void> {
+    while (this.running.size > 0) await Promise.all([...this.running.values()].map(({ ended }) => ended));
+  }
+
   private begin(inst: Instance, operation: Operation): void {
     const controller = new AbortController();
-    this.running.set(operation.id, { controller, uid: inst.uid });
     const { name, uid } = inst;
-    void this.outcome(inst, operation, controller.signal).then((data) => {
+    const ended = this.outcome(inst, operation, controller.signal).then((data) => {
       this.running.delete(operation.id);
       this.world.report({ type: 'operation.ended', instance: name, uid, data });
     });
+    this.running.set(operation.id, { controller, uid, ended });
   }
 
   /** Never rejects: a failure is an outcome. */

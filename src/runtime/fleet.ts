@@ -1,6 +1,9 @@
 /**
  * One owned fleet, put together: its loop, its effects, its watches. This is the whole circle of the design in one file:
  * facts come in through `loop.report`, decisions come out through `committed`, and become effects whose results are facts.
+ *
+ *  1. Once it ends, or is lost to another owner, it begins nothing more, even what a last tick still decides.
+ *  2. Whoever listens is told of its end, too: nobody waits for a fleet that will never speak again.
  */
 import type { NewEvent, StoredEvent } from '../core/events.ts';
 import { withSecrets } from '../core/manifest/references.ts';
@@ -27,6 +30,8 @@ export interface FleetWorld {
   /** Called after each committed tick, for metrics and checks. Must not throw. */
   ticked(fleet: Fleet, report: TickReport): void;
   lost(fleet: string, reason: string): void;
+  /** The fleet is no more, its log included. */
+  dropped?(fleet: string): void;
 }
 
 export class Fleet {
@@ -36,6 +41,7 @@ export class Fleet {
   private readonly world: FleetWorld;
   private watch: LivenessWatch | null = null;
   private readonly listeners = new Set<(events: readonly StoredEvent[]) => void>();
+  private over = false;
 
   constructor(name: string, world: FleetWorld) {
     this.name = name;
@@ -46,6 +52,7 @@ export class Fleet {
       log: world.log,
       committed: (report) => this.committed(report),
       lost: (reason) => {
+        this.over = true;
         this.effects.abortAll();
         world.lost(name, reason);
       },
@@ -70,26 +77,34 @@ export class Fleet {
     this.attend();
   }
 
+  /** It has ended, or is ours no more: nothing is folded or done by it any longer. */
+  get ended(): boolean {
+    return this.over;
+  }
+
   /** Ends looking and acting. What runs, runs on. */
   async stop(): Promise<void> {
+    this.over = true;
     this.watch?.stop();
     this.effects.abortAll();
-    for (const observer of this.world.targets.all()) observer.leave(this.name);
+    for (const observer of this.world.targets.all()) observer.leave(this.loop);
     await this.loop.stop();
+    this.tell([]);
   }
 
   subject(inst: Instance): Subject {
     return subjectOf(this.name, inst, this.world.env(this.name, inst));
   }
 
-  /** Told of every event, in order, once it is folded. Returns how to stop being told. */
+  /** Told of every event, in order, once it is folded; and of nothing, once it has `ended`. Returns how to stop being told. */
   listen(listener: (events: readonly StoredEvent[]) => void): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
   }
 
   private report(fact: NewEvent): void {
-    if (this.loop.report(() => [fact])) return;
+    // What ends after us, the next owner looks for itself.
+    if (this.over || this.loop.report(() => [fact])) return;
     this.world.log.error(
       { fleet: this.name, type: fact.type, instance: fact.instance },
       'the inbox is full; the next look will tell what this fact would have',
@@ -97,9 +112,9 @@ export class Fleet {
   }
 
   private committed(report: TickReport): void {
-    for (const event of report.events) {
-      if (event.type !== 'tick.decided') continue;
-      for (const action of event.data.actions) this.effects.carryOut(this.loop.state.instances.get(action.uid), action);
+    if (!this.over) {
+      this.act(report.events);
+      this.attend();
     }
     for (const violation of report.violations) {
       this.world.log.error(
@@ -107,25 +122,45 @@ export class Fleet {
         'an invariant does not hold; this is a fault of Holdfast',
       );
     }
-    this.attend();
-    for (const listener of this.listeners) listener(report.events);
+    this.tell(report.events);
     this.world.ticked(this, report);
+  }
+
+  private act(events: readonly StoredEvent[]): void {
+    for (const event of events) {
+      if (event.type !== 'tick.decided') continue;
+      for (const action of event.data.actions) this.effects.carryOut(this.loop.state.instances.get(action.uid), action);
+    }
+  }
+
+  /** A listener that throws harms nobody but itself. */
+  private tell(events: readonly StoredEvent[]): void {
+    for (const listener of this.listeners) {
+      try {
+        listener(events);
+      } catch (error) {
+        this.world.log.error({ fleet: this.name, error: messageOf(error) }, 'a listener failed; this is a fault of Holdfast');
+      }
+    }
   }
 
   /** Every target that an instance names is watched. */
   private attend(): void {
     for (const name of this.loop.state.targets.keys()) {
       if (name === 'external') continue;
-      const observer = this.world.targets.observer(name);
-      if (observer !== null) observer.serve(this.loop);
-      else this.noTarget(name);
+      try {
+        const observer = this.world.targets.observer(name);
+        if (observer !== null) observer.serve(this.loop);
+        else this.noTarget(name, `no target is called "${name}"; declare it in holdfast.yaml, or delete its instances with --forget`);
+      } catch (error) {
+        this.noTarget(name, `target "${name}" cannot be used as holdfast.yaml declares it: ${messageOf(error)}`);
+      }
     }
   }
 
-  private noTarget(name: string): void {
+  private noTarget(name: string, message: string): void {
     const known = this.loop.state.targets.get(name);
     if (known === undefined || known.refused !== null) return;
-    const message = `no target is called "${name}"; declare it in holdfast.yaml, or delete its instances with --forget`;
     this.loop.report((state) =>
       state.targets.get(name)?.refused === null
         ? [{ type: 'target.refused', data: { target: name, message, identity: null } }]
@@ -144,6 +179,8 @@ export class Fleet {
     );
   }
 }
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 export function subjectOf(fleet: string, inst: Instance, env: Subject['env']): Subject {
   const { name, uid, generation, hashes } = inst;

@@ -11,6 +11,11 @@ export const REPLAY_ITEMS = 1_000;
 export const SNAPSHOT_EVERY_EVENTS = 20_000;
 /** A snapshot that failed is tried again this many events later. */
 export const SNAPSHOT_RETRY_EVENTS = 1_000;
+/**
+ * A tick that only follows another's decision waits this long: the effects come first. Healing a killed process took 1–7 ms
+ * longer without it.
+ */
+export const FOLLOW_UP_MS = 5;
 /** Ticks that may follow each other at once: two or three reach rest, so many never do. */
 export const TICKS_AT_ONCE = 100;
 /** Waits between tries when the store fails. */
@@ -20,6 +25,12 @@ export const RETRY_MAX_MS = 5_000;
 /** A fleet's lease, and how often it is renewed. */
 export const LEASE_MS = 15_000;
 export const RENEW_EVERY_MS = 5_000;
+/** An owner that could not renew stops acting this long before its lease ends. */
+export const LEASE_MARGIN_MS = 2_000;
+/** Shutdown: how long effects that were called off may take to end before agents are stopped over their heads. */
+export const CALLED_OFF_MS = 10_000;
+/** Watchers of a fleet that has lost its owner look this often whether it has one again. */
+export const OWNER_AGAIN_MS = 1_000;
 
 /** Agents stopped at once by a shutdown with `--stop-agents`. */
 export const STOP_AGENTS_PARALLEL = 32;
@@ -36,6 +47,8 @@ export const WEDGED_AFTER_MS = 60_000;
 export const MAX_WAIT_MS = 10 * 60_000;
 /** Events kept for slow watchers before they must read from the store. */
 export const WATCH_PAGE_EVENTS = 500;
+/** Asking a target for its volumes, or removing one. */
+export const VOLUMES_MS = 30_000;
 /** The look that is taken after an operation failed. */
 export const INSPECT_MS = 5_000;
 /** A health probe's own deadline. */
@@ -47,3 +60,16 @@ export const WAKE_QUEUE_EACH = 200;
 export const WAKE_WAIT_MS = 60_000;
 /** A pause this long after the last request ends the work. */
 export const WORK_LINGER_MS = 1_000;
+
+/** An agent is degraded from this error rate on, and well again below that one. */
+export const DEGRADED_ERROR_RATE = 0.5;
+export const RECOVERED_ERROR_RATE = 0.1;
+/** Where no heartbeat is declared, an agent that beats is asked to do so this often. */
+export const DEFAULT_BEAT_EVERY_MS = 30_000;
+/** Heartbeats of one fleet per second; with more agents than that allows, each is asked to beat more rarely. */
+export const BEATS_PER_SECOND = 1_000;
+/** Last-seen times: one of these files is written at a time, at most this often. */
+export const LAST_SEEN_FILES = 16;
+export const LAST_SEEN_EVERY_MS = 500;
+/** Of one that nobody knows any more, the time is kept this long. */
+export const LAST_SEEN_KEPT_MS = 60 * 60_000;

@@ -2,40 +2,38 @@
  * Turns heartbeats and health into facts, on transitions only. Age is judged here and nowhere else: `decide` never sees a
  * last-seen time, only "first", "silent", "recovered".
  *
- *  1. What is reported is the difference between what was heard and what is folded, so no road around a hook exists (L14).
- *  2. Our own downtime is not theirs: at start everybody who was heard gets a full `silentAfter` (L11).
- *  3. A beat of a uid that is not (or no longer) ours says nothing (L18).
+ *  1. What is reported is the difference between what was heard and what is folded, worked out when the loop drains it. So no
+ *     road around a hook exists (L14), nothing is said twice, and what the loop could not take is offered again.
+ *  2. Our own downtime is not theirs: after a start, an outage of the store or a standstill of ours, everybody gets a full
+ *     `silentAfter` (L11); a silence that began meanwhile is noticed after that (L12).
+ *  3. A beat of a uid that is not (or no longer) ours, or of one that is stopped, says nothing (L18); nor does the last beat
+ *     of one life about the next.
+ *  4. However many beat at once, the loop gets one source of facts per tick; however often one agent changes its mind, it
+ *     is believed once per `LOOK_EVERY_MS`.
  */
 import type { NewEvent } from '../core/events.ts';
+import { silentAfterMs } from '../core/liveness.ts';
 import type { FleetState, Instance } from '../core/model.ts';
 import type { Clock } from '../ports/clock.ts';
+import { type Beat, factsOf, type Heard, reported, speaksForThisLife } from './beats.ts';
 import { withDeadline } from './deadline.ts';
 import { PROBE_TIMEOUT_MS } from './limits.ts';
 import type { FleetLoop } from './loop.ts';
 
-/** What a heartbeat may say; everything is optional. */
-export interface Beat {
-  readonly status?: 'ready' | 'degraded';
-  readonly message?: string;
-  readonly activeTasks?: number;
-  readonly version?: string;
-}
-
 export type Probe = (inst: Instance, signal: AbortSignal) => Promise<{ ok: boolean; message: string }>;
-
-interface Heard {
-  atMono: number;
-  beat: Beat;
-}
 
 interface Asked {
   nextMono: number;
   asking: boolean;
   failingSinceMono: number | null;
+  /** The newest answer, of the life it was asked in. */
+  answer: { readonly ok: boolean; readonly message: string; readonly life: string | null; readonly lasting: boolean } | null;
 }
 
 /** How often ages are looked at, ms. */
 const LOOK_EVERY_MS = 1_000;
+/** A look that comes this much too late means that we stood still, ms. */
+const STANDSTILL_MS = 4_000;
 
 export class LivenessWatch {
   private readonly loop: FleetLoop;
@@ -43,6 +41,14 @@ export class LivenessWatch {
   private readonly probe: Probe;
   private readonly heard = new Map<string, Heard>();
   private readonly asked = new Map<string, Asked>();
+  /** Whose facts are to be worked out when the loop drains them; and whether it has been asked to. */
+  private readonly due = new Set<string>();
+  private offered = false;
+  /** Since when beats could reach us without a break (2). */
+  private listeningSinceMono: number;
+  private lookedMono: number;
+  private failing = false;
+  private beats = 0;
   private readonly stopping = new AbortController();
   private cancelTimer: () => void = () => undefined;
 
@@ -50,6 +56,8 @@ export class LivenessWatch {
     this.loop = loop;
     this.clock = clock;
     this.probe = probe;
+    this.listeningSinceMono = clock.mono();
+    this.lookedMono = this.listeningSinceMono;
     this.look();
   }
 
@@ -58,49 +66,145 @@ export class LivenessWatch {
     this.cancelTimer();
   }
 
-  /** One heartbeat of a living uid. */
-  beat(uid: string, beat: Beat): void {
+  /** One heartbeat of a living uid. `serial` is that of the token it came with, where it came with one. */
+  beat(uid: string, beat: Beat, serial: number | null = null): void {
     const inst = this.loop.state.instances.get(uid);
     if (inst === undefined) return;
-    this.heard.set(uid, { atMono: this.clock.mono(), beat });
-    if (beatFacts(inst, beat).length > 0) {
-      this.loop.report((state) => {
-        const now = state.instances.get(uid);
-        return now === undefined ? [] : beatFacts(now, beat);
-      });
+    this.beats += 1;
+    const known = this.heard.get(uid);
+    const now = this.clock.mono();
+    const heard = this.hear(inst, beat, serial, now, known);
+    this.heard.set(uid, heard);
+    if (now - heard.reportedMono < LOOK_EVERY_MS) {
+      // It has just been believed; what it says now, the next look takes up.
+      heard.unjudged = true;
+    } else if (factsOf(inst, heard).length > 0) {
+      heard.reportedMono = now;
+      this.judge(uid);
     }
   }
 
-  /** The last beat of a uid, for views; age in ms. */
-  last(uid: string): { readonly ageMs: number; readonly beat: Beat } | null {
-    const heard = this.heard.get(uid);
-    return heard === undefined ? null : { ageMs: this.clock.mono() - heard.atMono, beat: heard.beat };
+  /** The last beat of a uid, for views; `at` in fleet time. */
+  last(uid: string): { readonly at: number; readonly beat: Beat } | null {
+    return this.heard.get(uid) ?? null;
   }
+
+  /** How many let themselves be heard. */
+  get size(): number {
+    return this.heard.size;
+  }
+
+  /** Beats since this was last asked, for metrics. */
+  takeBeats(): number {
+    const { beats } = this;
+    this.beats = 0;
+    return beats;
+  }
+
+  private hear(inst: Instance, beat: Beat, serial: number | null, now: number, known: Heard | undefined): Heard {
+    const { resource, operation } = inst;
+    const ran = resource?.state === 'running';
+    const life = ran ? resource.incarnation : null;
+    const sameLife = known !== undefined && known.ran === ran && known.life === life;
+    const busy = beat.activeTasks === undefined ? (inst.agent?.busy ?? false) : beat.activeTasks > 0;
+    const stands = sameLife && busy && beat.work !== undefined && beat.work === known.beat.work;
+    const workSinceMono = stands ? Math.max(known.workSinceMono, this.listeningSinceMono) : now;
+    const standsForMs = now - workSinceMono;
+    return {
+      atMono: now,
+      at: this.loop.time(),
+      beat,
+      ran,
+      life,
+      // Nothing of it ran before, or only the new life has this token: it can be no other.
+      early:
+        operation !== null &&
+        ((!ran && (operation.kind === 'provision' || operation.kind === 'start')) ||
+          (serial !== null && inst.token.next === serial && inst.token.next !== inst.token.serial)),
+      operations: inst.operations,
+      workSinceMono,
+      stalledMs: stands && standsForMs >= silentAfterMs(inst) ? standsForMs : null,
+      stalledBefore: sameLife && (known.stalledMs !== null || known.stalledBefore),
+      reportedMono: known?.reportedMono ?? Number.NEGATIVE_INFINITY,
+      unjudged: false,
+    };
+  }
+
+  // ── towards the loop ────────────────────────────────────────────────────────────────────────────────────────────────
+
+  private judge(uid: string): void {
+    this.due.add(uid);
+    this.offer();
+  }
+
+  private offer(): void {
+    if (this.offered || this.due.size === 0) return;
+    this.offered = this.loop.report((state) => {
+      this.offered = false;
+      const uids = [...this.due];
+      this.due.clear();
+      return uids.flatMap((uid) => this.facts(state, uid));
+    });
+  }
+
+  /** Everything that is so of this one and not folded yet. */
+  private facts(state: FleetState, uid: string): readonly NewEvent[] {
+    const inst = state.instances.get(uid);
+    if (inst === undefined || inst.desired !== 'running') return [];
+    const heard = this.heard.get(uid);
+    const silent = this.isSilent(inst) ? [reported(inst, { report: 'silent' })] : [];
+    const said = heard === undefined || silent.length > 0 ? [] : factsOf(inst, heard);
+    return [...said, ...silent, ...healthFacts(inst, this.asked.get(uid))];
+  }
+
+  // ── looking ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   private look(): void {
     if (this.stopping.signal.aborted) return;
+    this.listen();
     const { instances } = this.loop.state;
     for (const inst of instances.values()) {
-      if (inst.spec.heartbeat !== null) this.age(inst);
+      if (this.isSilent(inst)) this.due.add(inst.uid);
       if (inst.spec.health !== null) this.ask(inst);
     }
-    for (const uid of this.heard.keys()) if (!instances.has(uid)) this.heard.delete(uid);
+    for (const [uid, heard] of this.heard) {
+      const inst = instances.get(uid);
+      if (inst === undefined) this.heard.delete(uid);
+      else if (heard.unjudged || (heard.early && inst.operation === null)) this.again(inst, heard);
+    }
     for (const uid of this.asked.keys()) if (!instances.has(uid)) this.asked.delete(uid);
+    this.offer();
     this.cancelTimer = this.clock.after(LOOK_EVERY_MS, () => this.look());
   }
 
-  private age(inst: Instance): void {
-    if (inst.agent?.heard !== 'heard') return;
-    const now = this.clock.mono();
-    const heard = this.heard.get(inst.uid);
-    // Heard before our time: its grace begins now.
-    if (heard === undefined) this.heard.set(inst.uid, { atMono: now, beat: {} });
-    else if (now - heard.atMono >= (inst.spec.heartbeat?.silentAfterMs ?? 0)) {
-      this.loop.report((state) => {
-        const then = state.instances.get(inst.uid);
-        return then?.agent?.heard === 'heard' ? [fact(then, { report: 'silent' })] : [];
-      });
+  /** What was put off: said too soon after something else, or before its life was known to have begun. */
+  private again(inst: Instance, heard: Heard): void {
+    heard.unjudged = false;
+    if (heard.early && inst.operations === heard.operations && speaksForThisLife(inst, heard) && inst.resource !== null) {
+      heard.ran = true;
+      heard.life = inst.resource.incarnation;
     }
+    heard.early = false;
+    if (factsOf(inst, heard).length > 0) this.due.add(inst.uid);
+  }
+
+  /** Have beats been able to reach us? While the store fails they are refused (L71), and while we stand still they wait. */
+  private listen(): void {
+    const now = this.clock.mono();
+    const failing = this.loop.failure !== null;
+    const stoodStill = now - this.lookedMono > LOOK_EVERY_MS + STANDSTILL_MS;
+    // A single failure that the next try mends keeps no agent from being heard.
+    if (stoodStill || (failing && this.failing)) this.listeningSinceMono = now;
+    this.failing = failing;
+    this.lookedMono = now;
+  }
+
+  private isSilent(inst: Instance): boolean {
+    const { heartbeat, targetType } = inst.spec;
+    if (heartbeat === null || inst.desired !== 'running' || inst.agent?.heard !== 'heard') return false;
+    if (targetType !== 'external' && inst.resource?.state !== 'running') return false;
+    const lastMono = Math.max(this.heard.get(inst.uid)?.atMono ?? 0, this.listeningSinceMono);
+    return this.clock.mono() - lastMono >= heartbeat.silentAfterMs;
   }
 
   /** Asks the declared health of what runs, in its own rhythm; edges become facts. */
@@ -111,7 +215,7 @@ export class LivenessWatch {
       return;
     }
     const now = this.clock.mono();
-    const asked = this.asked.get(inst.uid) ?? { nextMono: now, asking: false, failingSinceMono: null };
+    const asked = this.asked.get(inst.uid) ?? { nextMono: now, asking: false, failingSinceMono: null, answer: null };
     this.asked.set(inst.uid, asked);
     if (asked.asking || now < asked.nextMono) return;
     asked.asking = true;
@@ -123,7 +227,9 @@ export class LivenessWatch {
       if (ok) asked.failingSinceMono = null;
       else asked.failingSinceMono ??= at;
       const failedFor = asked.failingSinceMono === null ? 0 : at - asked.failingSinceMono;
-      this.loop.report((state) => healthFacts(state, inst.uid, life, ok, message, failedFor >= health.silentAfterMs));
+      asked.answer = { ok, message, life, lasting: failedFor >= health.silentAfterMs };
+      const present = this.loop.state.instances.get(inst.uid);
+      if (present !== undefined && healthFacts(present, asked).length > 0) this.judge(inst.uid);
     });
   }
 
@@ -143,43 +249,12 @@ export class LivenessWatch {
   }
 }
 
-type Report = Extract<NewEvent, { type: 'agent.reported' }>['data'];
-const fact = (inst: Instance, data: Report): NewEvent => ({
-  type: 'agent.reported',
-  instance: inst.name,
-  uid: inst.uid,
-  data,
-});
-
-/** What this beat changes, compared with what is folded. */
-export function beatFacts(inst: Instance, beat: Beat): readonly NewEvent[] {
-  const agent = inst.agent;
-  const facts: NewEvent[] = [];
-  if (agent === null || agent.heard === 'never') facts.push(fact(inst, { report: 'first' }));
-  else if (agent.heard === 'silent') facts.push(fact(inst, { report: 'recovered' }));
-  const degraded = beat.status === 'degraded';
-  if (degraded && agent?.degraded == null)
-    facts.push(fact(inst, { report: 'degraded', message: beat.message ?? 'it gave no reason' }));
-  if (beat.status === 'ready' && agent?.degraded != null) facts.push(fact(inst, { report: 'well' }));
-  const busy = beat.activeTasks === undefined ? (agent?.busy ?? false) : beat.activeTasks > 0;
-  if (busy !== (agent?.busy ?? false)) facts.push(fact(inst, { report: busy ? 'busy' : 'idle' }));
-  if (beat.version !== undefined && beat.version !== agent?.version)
-    facts.push(fact(inst, { report: 'version', version: beat.version }));
-  return facts;
-}
-
-function healthFacts(
-  state: FleetState,
-  uid: string,
-  life: string | null,
-  ok: boolean,
-  message: string,
-  failedLongEnough: boolean,
-): readonly NewEvent[] {
-  const inst = state.instances.get(uid);
+function healthFacts(inst: Instance, asked: Asked | undefined): readonly NewEvent[] {
+  const answer = asked?.answer ?? null;
   // The answer of a life that is over says nothing about the next.
-  if (inst === undefined || inst.resource?.incarnation !== life) return [];
+  if (answer === null || inst.resource?.state !== 'running' || inst.resource.incarnation !== answer.life) return [];
+  const { ok, message } = answer;
   const known = inst.agent?.health ?? 'unasked';
-  const turned = ok ? known !== 'ok' : known === 'ok' && failedLongEnough;
-  return turned ? [{ type: 'probe.answered', instance: inst.name, uid, data: { ok, message } }] : [];
+  const turned = ok ? known !== 'ok' : known === 'ok' && answer.lasting;
+  return turned ? [{ type: 'probe.answered', instance: inst.name, uid: inst.uid, data: { ok, message } }] : [];
 }

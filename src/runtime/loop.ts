@@ -20,6 +20,7 @@ import type { Clock } from '../ports/clock.ts';
 import { FencedError, type Store } from '../ports/store.ts';
 import { fleetClock } from './fleet-clock.ts';
 import {
+  FOLLOW_UP_MS,
   INBOX_FACTS,
   MAX_REST_MS,
   READ_PAGE_EVENTS,
@@ -239,7 +240,6 @@ export class FleetLoop {
     const violations = [...checkDecision(this.state, done.decision)];
     conclude(this.state, this.agenda, done, written);
     violations.push(...checkInvariants(this.state, done.decision.now, done.looked, this.agenda));
-    if (this.state.dirty.size > 0) this.again = true;
     const events = [...this.untold, ...written];
     const drained = this.untold.length;
     this.untold = [];
@@ -352,13 +352,18 @@ export class FleetLoop {
 
   private rest(): void {
     if (this.ended) return;
+    // What a tick has decided leaves dirt of its own: looked at soon, but not before the effects have had their turn.
+    const follows = this.state.dirty.size > 0;
+    this.streak = follows ? this.streak + 1 : 0;
     // One that decides without end is a fault of ours; all else in this process must get its turn nevertheless (L09).
     const breathless = this.streak >= TICKS_AT_ONCE;
-    if (breathless) this.world.log.error({ fleet: this.fleet, ticks: this.streak }, 'the loop decides without end; this is a fault of Holdfast');
-    this.streak = 0;
-    const untilAlarm = this.agenda.nextAt - Math.max(this.now(), this.state.at);
+    if (breathless) {
+      this.world.log.error({ fleet: this.fleet, ticks: this.streak }, 'the loop decides without end; this is a fault of Holdfast');
+      this.streak = 0;
+    }
     const waitMs = Math.max(this.retryMs, breathless ? RETRY_MIN_MS : 0);
-    const ms = waitMs > 0 ? waitMs : Math.min(MAX_REST_MS, Math.max(0, untilAlarm));
+    const untilAlarm = Math.max(0, this.agenda.nextAt - Math.max(this.now(), this.state.at));
+    const ms = waitMs > 0 ? waitMs : Math.min(MAX_REST_MS, follows ? FOLLOW_UP_MS : untilAlarm);
     this.cancelWake = this.world.clock.after(ms, () => this.poke());
   }
 }

@@ -42,7 +42,7 @@ const isOperation = (type: ActionType): type is OperationKind => (OPERATIONS as 
 export class Metrics {
   private readonly registry = new Registry();
   private readonly known = new Set<string>();
-  /** Kinds of the operations in flight, by id. An abandoned one may never be told of: bounded. */
+  /** Kinds of the operations in flight, by id. Those of an owner before us may never be told of: bounded, the oldest goes. */
   private readonly inFlight = new Map<string, OperationKind>();
   private readonly drained = this.gauge('holdfast_tick_events_drained', 'Events drained by the last tick.', ['fleet']);
   private readonly actions = this.counter('holdfast_actions_total', 'Actions decided.', ['fleet', 'type']);
@@ -101,24 +101,52 @@ export class Metrics {
         case 'tick.decided':
           for (const { type, operation } of event.data.actions) {
             this.actions.inc({ fleet, type });
-            if (operation === undefined || !isOperation(type)) continue;
-            this.effects.inc({ fleet, type, outcome: 'attempted' });
-            if (this.inFlight.size < MAX_IN_FLIGHT) this.inFlight.set(operation, type);
+            if (operation === undefined) continue;
+            if (isOperation(type)) this.begun(fleet, operation, type);
+            else if (type === 'abandon') this.ended(fleet, operation, 'failed');
           }
           break;
-        case 'operation.ended': {
-          const type = this.inFlight.get(event.data.operation);
-          if (type === undefined) break;
-          this.inFlight.delete(event.data.operation);
-          this.effects.inc({ fleet, type, outcome: event.data.outcome === 'succeeded' ? 'succeeded' : 'failed' });
+        case 'operation.ended':
+          this.ended(fleet, event.data.operation, event.data.outcome === 'succeeded' ? 'succeeded' : 'failed');
           break;
-        }
         case 'flap.observed':
           this.flaps.inc({ fleet, kind: event.data.kind });
           break;
         default:
       }
     }
+  }
+
+  private begun(fleet: string, operation: string, type: OperationKind): void {
+    this.effects.inc({ fleet, type, outcome: 'attempted' });
+    this.inFlight.set(operation, type);
+    if (this.inFlight.size <= MAX_IN_FLIGHT) return;
+    for (const oldest of this.inFlight.keys()) {
+      this.inFlight.delete(oldest);
+      return;
+    }
+  }
+
+  /** Said of each operation once: a late result of an abandoned one counts no more. */
+  private ended(fleet: string, operation: string, outcome: 'succeeded' | 'failed'): void {
+    const type = this.inFlight.get(operation);
+    if (type === undefined) return;
+    this.inFlight.delete(operation);
+    this.effects.inc({ fleet, type, outcome });
+  }
+
+  /** The fleet is no more: its last figures must not stand for ever, nor wake anybody. */
+  dropped(fleet: string): void {
+    if (!this.known.delete(fleet)) return;
+    for (const type of [...OPERATIONS, ...MARKS]) this.actions.remove({ fleet, type });
+    for (const type of OPERATIONS) for (const outcome of OUTCOMES) this.effects.remove({ fleet, type, outcome });
+    for (let invariant = 1; invariant <= INVARIANTS; invariant += 1)
+      this.violations.remove({ fleet, invariant: String(invariant) });
+    for (const kind of FLAPS) this.flaps.remove({ fleet, kind });
+    for (const reason of HOLDS) this.holds.remove({ fleet, reason });
+    for (const phase of PHASES) this.instances.remove({ fleet, phase });
+    for (const one of [this.drained, this.lastTick, this.pending, this.head]) one.remove({ fleet });
+    this.duration.remove({ fleet });
   }
 
   async text(runtime: Runtime, targets: Targets): Promise<string> {

@@ -5,6 +5,7 @@
  *  2. Age becomes a fact here: no good listing for long enough is `target.stale`, once.
  *  3. A listing that hangs is given up at its deadline, and stalls nobody (L03, L09).
  *  4. Sweeps of a target never overlap; a look asked meanwhile is taken right after.
+ *  5. While a fleet's log cannot be written, only the newest listing waits for it: an outage piles up nothing.
  */
 import type { NewEvent } from '../core/events.ts';
 import type { FleetState } from '../core/model.ts';
@@ -14,12 +15,17 @@ import { withDeadline } from './deadline.ts';
 import { LOOK_AGAIN_MS, STALE_AFTER_SWEEPS, STALE_FLOOR_MS } from './limits.ts';
 import type { Log } from './log.ts';
 import type { FleetLoop } from './loop.ts';
-import { sweepFacts, type AbsenceMemory } from './sightings.ts';
+import { sweepFacts, type AbsenceMemory, type Sweep } from './sightings.ts';
 
 interface Watcher {
   readonly loop: FleetLoop;
   readonly memory: AbsenceMemory;
   orphans: readonly ListedResource[];
+  recognised: number;
+  /** The newest listing that is not in the log yet. */
+  latest: Sweep | null;
+  /** That nothing can be seen is reported, and not in the log yet. */
+  blind: boolean;
 }
 
 export class TargetObserver {
@@ -47,19 +53,22 @@ export class TargetObserver {
     this.unwatch = target.watch?.(deployment, (notice) => this.noticed(notice)) ?? (() => undefined);
   }
 
-  /** Serves a fleet from now on, beginning with a look. */
+  /** Serves a fleet from now on, beginning with a look. A new owner's loop takes the place of an old one. */
   serve(loop: FleetLoop): void {
-    if (this.watchers.has(loop.fleet)) return;
-    this.watchers.set(loop.fleet, { loop, memory: { absent: new Map() }, orphans: [] });
+    if (this.watchers.get(loop.fleet)?.loop === loop) return;
+    const memory = { absent: new Map<string, number>() };
+    this.watchers.set(loop.fleet, { loop, memory, orphans: [], recognised: 0, latest: null, blind: false });
     this.lookSoon(0);
   }
 
-  leave(fleet: string): void {
-    this.watchers.delete(fleet);
+  leave(loop: FleetLoop): void {
+    if (this.watchers.get(loop.fleet)?.loop === loop) this.watchers.delete(loop.fleet);
   }
 
-  orphansOf(fleet: string): readonly ListedResource[] {
-    return this.watchers.get(fleet)?.orphans ?? [];
+  /** Of the last complete listing: what nobody declares, and how many of the fleet's somebody does. */
+  orphansOf(fleet: string): { readonly orphans: readonly ListedResource[]; readonly recognised: number } {
+    const { orphans, recognised } = this.watchers.get(fleet) ?? { orphans: [], recognised: 0 };
+    return { orphans, recognised };
   }
 
   /** For metrics: looks taken since last asked, and how many of them became facts. */
@@ -94,7 +103,7 @@ export class TargetObserver {
     this.sweeping = true;
     this.again = false;
     this.lastSweepMono = this.clock.mono();
-    const began = new Map([...this.watchers].map(([fleet, { loop }]) => [fleet, loop.state.seq]));
+    const began = new Map([...this.watchers.values()].map((watcher) => [watcher, watcher.loop.state.seq]));
     try {
       const what = `the listing of target "${this.name}"`;
       const listing = await withDeadline(
@@ -105,7 +114,7 @@ export class TargetObserver {
         this.stopping.signal,
       );
       this.lastGoodMono = this.clock.mono();
-      for (const [fleet, head] of began) this.seen(fleet, head, listing);
+      for (const [watcher, head] of began) this.seen(watcher, head, listing);
     } catch (error) {
       if (!this.stopping.signal.aborted) this.unseen(error);
     } finally {
@@ -115,30 +124,42 @@ export class TargetObserver {
     }
   }
 
-  private seen(fleet: string, began: number, listing: Listing): void {
-    const watcher = this.watchers.get(fleet);
-    if (watcher === undefined) return;
-    const { loop, memory } = watcher;
+  private seen(watcher: Watcher, began: number, listing: Listing): void {
+    const { loop } = watcher;
+    if (this.watchers.get(loop.fleet) !== watcher) return;
     this.observed += listing.items.length;
-    const source = (state: FleetState): readonly NewEvent[] => {
-      const sweep = { target: this.name, traits: this.target.traits, listing, began, endedAt: loop.time() };
-      const { facts, lookAgain, orphans } = sweepFacts(state, memory, sweep);
-      watcher.orphans = orphans;
-      this.written += facts.length;
-      if (lookAgain) this.lookSoon(LOOK_AGAIN_MS);
-      return facts;
-    };
+    const sweep: Sweep = { target: this.name, traits: this.target.traits, listing, began, endedAt: loop.time() };
+    if (watcher.latest !== null) {
+      watcher.latest = sweep;
+      return;
+    }
     // Nothing to say: spare the loop a tick.
-    if (this.wouldSay(watcher, listing, began)) loop.report(source);
+    if (!this.wouldSay(watcher, sweep)) return;
+    watcher.latest = sweep;
+    if (!loop.report((state) => this.factsOf(watcher, state))) watcher.latest = null;
+  }
+
+  private factsOf(watcher: Watcher, state: FleetState): readonly NewEvent[] {
+    const sweep = watcher.latest;
+    watcher.latest = null;
+    if (sweep === null) return [];
+    const { facts, lookAgain, orphans, recognised } = sweepFacts(state, watcher.memory, sweep);
+    Object.assign(watcher, { orphans, recognised });
+    this.written += facts.length;
+    if (lookAgain) this.lookSoon(LOOK_AGAIN_MS);
+    return facts;
   }
 
   /** Is there anything to say? Asked on a copy of the memory: the real look is taken when the facts are drained. */
-  private wouldSay(watcher: Watcher, listing: Listing, began: number): boolean {
-    const { loop, memory } = watcher;
-    const sweep = { target: this.name, traits: this.target.traits, listing, began, endedAt: loop.time() };
-    const { facts, lookAgain, orphans } = sweepFacts(loop.state, { absent: new Map(memory.absent) }, sweep);
-    watcher.orphans = orphans;
-    return facts.length > 0 || lookAgain;
+  private wouldSay(watcher: Watcher, sweep: Sweep): boolean {
+    const { absent } = watcher.memory;
+    const after = new Map(absent);
+    const { facts, lookAgain, orphans, recognised } = sweepFacts(watcher.loop.state, { absent: after }, sweep);
+    Object.assign(watcher, { orphans, recognised });
+    if (facts.length > 0 || lookAgain) return true;
+    // What was seen again is no longer half proved to be gone (L51); nothing else can have changed.
+    for (const uid of absent.keys()) if (!after.has(uid)) absent.delete(uid);
+    return false;
   }
 
   /** The look failed. What it could not see stays as it was, and grows old. */
@@ -152,9 +173,13 @@ export class TargetObserver {
     const staleAfter = Math.max(STALE_FLOOR_MS, STALE_AFTER_SWEEPS * this.target.traits.sweepEveryMs);
     const stale = this.clock.mono() - this.lastGoodMono >= staleAfter;
     if (!refused && !stale) return;
-    for (const { loop, memory } of this.watchers.values()) {
-      memory.absent.clear();
-      loop.report((state) => this.blindness(state, refused, message));
+    for (const watcher of this.watchers.values()) {
+      watcher.memory.absent.clear();
+      if (watcher.blind) continue;
+      watcher.blind = watcher.loop.report((state) => {
+        watcher.blind = false;
+        return this.blindness(state, refused, message);
+      });
     }
   }
 

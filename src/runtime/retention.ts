@@ -6,7 +6,9 @@ const DAY_MS = 24 * 60 * 60_000;
 
 export function keepRetention(world: World, keep: { days: number; events: number }): { stop(): void } {
   let cancel: () => void = () => undefined;
+  let stopped = false;
   const schedule = (): void => {
+    if (stopped) return;
     cancel = world.clock.after(EVERY_MS, () => void run().finally(schedule));
   };
   const run = async (): Promise<void> => {
@@ -22,5 +24,10 @@ export function keepRetention(world: World, keep: { days: number; events: number
     }
   };
   schedule();
-  return { stop: () => cancel() };
+  return {
+    stop() {
+      stopped = true;
+      cancel();
+    },
+  };
 }

@@ -5,7 +5,7 @@
  *  2. Absence needs proof: two complete listings, the second begun after the first ended, with no operation of the instance
  *     between (L51, L77).
  *  3. The answer of another identity says nothing about what we know (L72).
- *  4. What is not ours, or whom nobody declares, is only remembered as an orphan.
+ *  4. What carries our label and no living uid is only remembered as an orphan; another fleet's is none of ours.
  */
 import type { NewEvent } from '../core/events.ts';
 import { isStaleLook } from '../core/fold/resource.ts';
@@ -28,6 +28,8 @@ export interface SweepFacts {
   /** Something was seen that an operation in between made uncertain: look again at once. */
   readonly lookAgain: boolean;
   readonly orphans: readonly ListedResource[];
+  /** How many of this fleet's were seen whom somebody declares. */
+  readonly recognised: number;
 }
 
 /** What one fleet remembers between two sweeps of one target. Lost at a restart; then absence is proved anew. */
@@ -39,10 +41,11 @@ export interface AbsenceMemory {
 export function sweepFacts(state: FleetState, memory: AbsenceMemory, sweep: Sweep): SweepFacts {
   const target = state.targets.get(sweep.target);
   const identity = sweep.listing.identity;
-  if (target === undefined) return { facts: [], lookAgain: false, orphans: sweep.listing.items };
+  if (target === undefined) return NOTHING_SEEN;
   if (target.identity !== null && target.identity !== identity) {
+    memory.absent.clear();
     const known = target.refused?.identity === identity;
-    return { facts: known ? [] : [refusal(sweep, target.identity)], lookAgain: false, orphans: [] };
+    return { ...NOTHING_SEEN, facts: known ? [] : [refusal(sweep, target.identity)] };
   }
   const facts: NewEvent[] = [];
   if (!target.synced || target.stale !== null || target.refused !== null) facts.push(synced(sweep));
@@ -52,6 +55,7 @@ export function sweepFacts(state: FleetState, memory: AbsenceMemory, sweep: Swee
   const items = new Map(
     sweep.listing.items.filter((item) => item.fleet === state.fleet).map((item) => [item.uid, item]),
   );
+  const ours = items.size;
   let lookAgain = false;
   for (const inst of instancesOn(state, sweep.target)) {
     const item = items.get(inst.uid);
@@ -65,9 +69,12 @@ export function sweepFacts(state: FleetState, memory: AbsenceMemory, sweep: Swee
   if (awaited && sweep.began >= (target.blast?.seq ?? 0)) {
     facts.push({ type: 'sweep.completed', data: { target: sweep.target, began: sweep.began } });
   }
-  const unknown = [...items.values()];
-  return { facts, lookAgain, orphans: unknown };
+  // A living uid of another target is no orphan here: two names may lead to one authority.
+  const orphans = [...items.values()].filter((item) => !state.instances.has(item.uid));
+  return { facts, lookAgain, orphans, recognised: ours - orphans.length };
 }
+
+const NOTHING_SEEN: SweepFacts = { facts: [], lookAgain: false, orphans: [], recognised: 0 };
 
 function instancesOn(state: FleetState, target: string): Instance[] {
   const found: Instance[] = [];

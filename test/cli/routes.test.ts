@@ -27,6 +27,8 @@ const COMMANDS: readonly string[] = [
   'replay --from 1 --to 2 --instance one',
   'verify',
   'orphans',
+  'volumes',
+  'volumes rm holdfast-data',
   'fleets',
   'manifest',
   'token create ci --scope operate --for alpha --expires-in 30d',

@@ -5,7 +5,19 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { Json } from '../../src/core/model.ts';
 import type { ApplyResult } from '../../src/runtime/api.ts';
-import { alive, dataOf, ofType, openWorld, pidOf, until, type Answer, type Fleet, type Plane, type ProblemBody, type World } from '../support/e2e.ts';
+import {
+  alive,
+  dataOf,
+  ofType,
+  openWorld,
+  pidOf,
+  until,
+  type Answer,
+  type Fleet,
+  type Plane,
+  type ProblemBody,
+  type World,
+} from '../support/e2e.ts';
 
 const POLICY = { rollout: { healthyFor: '100ms' } };
 
@@ -24,7 +36,8 @@ describe('apply', () => {
     run: { command: world.agent(), ...run },
     ...more,
   });
-  const resultsOf = ({ results }: ApplyResult): Json => results.map(({ name, result, effect }) => [name, result, effect]);
+  const resultsOf = ({ results }: ApplyResult): Json =>
+    results.map(({ name, result, effect }) => [name, result, effect]);
   const problemOf = (answer: Answer<unknown>): ProblemBody => answer.body as ProblemBody;
 
   describe('says what it does', () => {
@@ -43,13 +56,21 @@ describe('apply', () => {
     test('created, then unchanged: applied again it is not even an event', async () => {
       const manifest = { policy: POLICY, instances: { one: bot(), two: bot(), three: bot({ lifecycle: 'lazy' }) } };
       const created = await fleet.declare(manifest);
-      assert.deepEqual(resultsOf(created), [['one', 'created', 'none'], ['three', 'created', 'none'], ['two', 'created', 'none']]);
+      assert.deepEqual(resultsOf(created), [
+        ['one', 'created', 'none'],
+        ['three', 'created', 'none'],
+        ['two', 'created', 'none'],
+      ]);
       const pid = await fleet.running('one');
       await fleet.running('two');
       await fleet.until('three', 'asleep', ({ phase }) => phase === 'SLEEPING');
       const { head } = await fleet.view();
       const again = await fleet.declare(manifest);
-      assert.deepEqual(resultsOf(again), [['one', 'unchanged', 'none'], ['three', 'unchanged', 'none'], ['two', 'unchanged', 'none']]);
+      assert.deepEqual(resultsOf(again), [
+        ['one', 'unchanged', 'none'],
+        ['three', 'unchanged', 'none'],
+        ['two', 'unchanged', 'none'],
+      ]);
       assert.equal((await fleet.view()).head, head);
       assert.equal(pidOf(await fleet.get('one')), pid);
     });
@@ -59,10 +80,18 @@ describe('apply', () => {
       const two = pidOf(await fleet.get('two'));
       const manifest = {
         policy: POLICY,
-        instances: { one: bot({}, { env: { LEVEL: 'debug' } }), two: bot({ labels: { team: 'a' } }), three: bot({ lifecycle: 'lazy' }) },
+        instances: {
+          one: bot({}, { env: { LEVEL: 'debug' } }),
+          two: bot({ labels: { team: 'a' } }),
+          three: bot({ lifecycle: 'lazy' }),
+        },
       };
       const dry = await fleet.apply(manifest, '?dryRun=true');
-      const expected = [['one', 'updated', dry.body.results[0]?.effect], ['three', 'unchanged', 'none'], ['two', 'updated', 'none']];
+      const expected = [
+        ['one', 'updated', dry.body.results[0]?.effect],
+        ['three', 'unchanged', 'none'],
+        ['two', 'updated', 'none'],
+      ];
       assert.deepEqual(resultsOf(dry.body), expected);
       assert.ok(['restart', 'recreate'].includes(dry.body.results[0]?.effect ?? ''), dry.text);
       assert.deepEqual(dry.body.results[0]?.diff, [{ path: 'run.env.LEVEL', from: null, to: 'debug' }]);
@@ -79,11 +108,27 @@ describe('apply', () => {
 
     test('L83 an edit of a sleeper does not wake it, and its next life is the new one', async () => {
       const { head } = await fleet.view();
-      await fleet.declare({ policy: POLICY, instances: { one: bot({}, { env: { LEVEL: 'debug' } }), two: bot({ labels: { team: 'a' } }), three: bot({ lifecycle: 'lazy' }, { env: { DREAM: 'yes' } }) } });
-      const view = await fleet.until('three', 'updated asleep', ({ phase, hashes }) => phase === 'SLEEPING' && hashes.infra.applied === hashes.infra.declared);
+      await fleet.declare({
+        policy: POLICY,
+        instances: {
+          one: bot({}, { env: { LEVEL: 'debug' } }),
+          two: bot({ labels: { team: 'a' } }),
+          three: bot({ lifecycle: 'lazy' }, { env: { DREAM: 'yes' } }),
+        },
+      });
+      const view = await fleet.until(
+        'three',
+        'updated asleep',
+        ({ phase, hashes }) => phase === 'SLEEPING' && hashes.infra.applied === hashes.infra.declared,
+      );
       assert.equal(view.generation, 2);
-      const seen = ofType(await fleet.events(head), 'resource.observed', 'three').concat(ofType(await fleet.events(head), 'operation.ended', 'three'));
-      assert.ok(seen.every((event) => !JSON.stringify(event.data).includes('"running"')), JSON.stringify(seen));
+      const seen = ofType(await fleet.events(head), 'resource.observed', 'three').concat(
+        ofType(await fleet.events(head), 'operation.ended', 'three'),
+      );
+      assert.ok(
+        seen.every((event) => !JSON.stringify(event.data).includes('"running"')),
+        JSON.stringify(seen),
+      );
     });
 
     test('If-Match: who has seen an older revision is refused, and nothing is applied', async () => {
@@ -95,7 +140,10 @@ describe('apply', () => {
       assert.equal((await fleet.view()).head, head);
       const same = await plane.ask<{ instances: object }>('GET', '/v1/fleets/words/manifest');
       assert.equal(same.headers.etag, `"${revision}"`);
-      const fresh = await plane.ask('PUT', '/v1/fleets/words', { body: same.body as Json, headers: { 'if-match': String(same.headers.etag) } });
+      const fresh = await plane.ask('PUT', '/v1/fleets/words', {
+        body: same.body as Json,
+        headers: { 'if-match': same.headers.etag ?? '' },
+      });
       assert.equal(fresh.status, 200, fresh.text);
     });
 
@@ -103,7 +151,11 @@ describe('apply', () => {
       const pid = pidOf(await fleet.get('two'));
       const manifest = { policy: POLICY, instances: { one: bot({}, { env: { LEVEL: 'debug' } }) } };
       const applied = await fleet.declare(manifest);
-      assert.deepEqual(resultsOf(applied), [['one', 'unchanged', 'none'], ['three', 'undeclared', 'none'], ['two', 'undeclared', 'none']]);
+      assert.deepEqual(resultsOf(applied), [
+        ['one', 'unchanged', 'none'],
+        ['three', 'undeclared', 'none'],
+        ['two', 'undeclared', 'none'],
+      ]);
       assert.match(applied.results[1]?.note ?? '', /no longer in the manifest/);
       assert.equal(pidOf(await fleet.get('two')), pid);
 
@@ -115,7 +167,11 @@ describe('apply', () => {
       assert.ok(alive(pid));
 
       const pruned = await fleet.apply(manifest, '?prune=2');
-      assert.deepEqual(resultsOf(pruned.body), [['one', 'unchanged', 'none'], ['three', 'pruned', 'delete'], ['two', 'pruned', 'delete']]);
+      assert.deepEqual(resultsOf(pruned.body), [
+        ['one', 'unchanged', 'none'],
+        ['three', 'pruned', 'delete'],
+        ['two', 'pruned', 'delete'],
+      ]);
       await until('both are gone', async () => (await fleet.all()).length === 1);
       assert.ok(!alive(pid));
     });
@@ -144,9 +200,12 @@ describe('apply', () => {
 
     const six = (command: readonly string[], env: { readonly [name: string]: string } = {}, healthyFor = '100ms') => ({
       policy: { rollout: { healthyFor } },
-      instances: Object.fromEntries(NAMES.map((name) => [name, { target: 'process', run: { command: [...command], env } }])),
+      instances: Object.fromEntries(
+        NAMES.map((name) => [name, { target: 'process', run: { command: [...command], env } }]),
+      ),
     });
-    const pids = async (): Promise<readonly number[]> => (await fleet.all()).map((view) => (view.phase === 'RUNNING' ? pidOf(view) : 0));
+    const pids = async (): Promise<readonly number[]> =>
+      (await fleet.all()).map((view) => (view.phase === 'RUNNING' ? pidOf(view) : 0));
 
     before(async () => {
       fleet = plane.fleet('rollout');
@@ -157,7 +216,8 @@ describe('apply', () => {
     test('L79 a command that does not exist takes nobody down: the first one tells, the rest are held', async () => {
       const before = await pids();
       await fleet.declare(six(['/nowhere/agent']));
-      for (const name of NAMES.slice(1)) await fleet.until(name, 'held', ({ hold }) => hold?.reason === 'rollout-failed');
+      for (const name of NAMES.slice(1))
+        await fleet.until(name, 'held', ({ hold }) => hold?.reason === 'rollout-failed');
       const first = await fleet.get('a');
       assert.deepEqual([first.lastError?.code, first.phase], ['command-not-found', 'ERROR']);
       assert.match(first.lastError?.message ?? '', /\/nowhere\/agent/);
@@ -171,7 +231,8 @@ describe('apply', () => {
       const before = await pids();
       await fleet.declare(six(world.agent(), { FIXED: '1' }));
       await until('all are proved', async () => (await fleet.view()).rollout?.proved === NAMES.length);
-      for (const { phase, hashes, lastError } of await fleet.all()) assert.deepEqual([phase, hashes.infra.applied, lastError], ['RUNNING', hashes.infra.declared, null]);
+      for (const { phase, hashes, lastError } of await fleet.all())
+        assert.deepEqual([phase, hashes.infra.applied, lastError], ['RUNNING', hashes.infra.declared, null]);
       const after = await pids();
       for (const [at, pid] of after.entries()) assert.notEqual(pid, before[at]);
       await oneAtATime();
@@ -182,18 +243,29 @@ describe('apply', () => {
       const missing = join(world.folder, 'missing');
       // Longer than a crash at start takes, on however busy a machine.
       await fleet.declare(six(world.agent(missing), {}, '30s'));
-      const first = await until('one of them crashes', async () => (await fleet.all()).find(({ restarts }) => restarts.crashes >= 2));
+      const first = await until('one of them crashes', async () =>
+        (await fleet.all()).find(({ restarts }) => restarts.crashes >= 2),
+      );
       assert.match(first.lastError?.message ?? '', /exit code 1/);
       const rest = NAMES.filter((name) => name !== first.name);
-      for (const name of rest) await fleet.until(name, 'waiting for the first', ({ hold }) => hold?.reason === 'rollout');
-      await until('it crashes again', async () => (await fleet.get(first.name)).restarts.crashes > first.restarts.crashes);
-      for (const [at, name] of NAMES.entries()) if (name !== first.name) assert.equal(pidOf(await fleet.get(name)), before[at], name);
+      for (const name of rest)
+        await fleet.until(name, 'waiting for the first', ({ hold }) => hold?.reason === 'rollout');
+      await until(
+        'it crashes again',
+        async () => (await fleet.get(first.name)).restarts.crashes > first.restarts.crashes,
+      );
+      for (const [at, name] of NAMES.entries())
+        if (name !== first.name) assert.equal(pidOf(await fleet.get(name)), before[at], name);
       broken = first.name;
     });
 
     test('L74 and the next revision heals it at once, whatever backoff it was in', async () => {
       await fleet.declare(six(world.agent(), { FIXED: '2' }));
-      await until('all are as declared', async () => (await fleet.all()).every(({ phase, hashes }) => phase === 'RUNNING' && hashes.infra.applied === hashes.infra.declared));
+      await until('all are as declared', async () =>
+        (await fleet.all()).every(
+          ({ phase, hashes }) => phase === 'RUNNING' && hashes.infra.applied === hashes.infra.declared,
+        ),
+      );
       await fleet.running(broken);
       assert.equal((await fleet.view()).rollout?.state, 'under-way');
     });

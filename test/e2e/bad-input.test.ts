@@ -15,19 +15,67 @@ const RUN = 'run: { command: [node, agent.mjs] }';
 const head = ['version: 1', 'fleet: demo', 'instances:'];
 
 const REFUSED: readonly Refused[] = [
-  { title: 'an unknown key', lines: [...head, '  one:', '    target: process', `    ${RUN}`, '    replicas: 3'], at: ['instances.one.replicas', 7, /unknown key/] },
-  { title: 'an unknown key inside of run', lines: [...head, '  one:', '    target: process', '    run:', '      command: [node]', '      comand: [x]'], at: ['instances.one.run.comand', 8, /unknown key/] },
-  { title: 'a wrong type', lines: [...head, '  one:', '    target: process', '    run: { command: node agent.mjs }'], at: ['instances.one.run.command', 6, /list/] },
-  { title: 'a time without its unit', lines: [...head, '  one: { target: process, run: { command: [node] }, lifecycle: lazy,', '    idleAfter: 30 }'], at: ['instances.one.idleAfter', 5, /unit/] },
-  { title: 'a duplicate name', lines: [...head, `  one: { target: process, ${RUN} }`, `  one: { target: process, ${RUN} }`], at: ['instances.one', 5, /twice|duplicate|again/] },
-  { title: 'a bad name', lines: [...head, `  one: { target: process, ${RUN} }`, `  Not_A_Name: { target: process, ${RUN} }`], at: ['instances.Not_A_Name', 5, /lower-case/] },
-  { title: 'an impossible combination', lines: [...head, `  one: { target: process, ${RUN}, lifecycle: hot,`, '    idleAfter: 10m }'], at: ['instances.one.idleAfter', 5, /never sleeps/] },
-  { title: 'an unknown target', lines: [...head, `  one: { target: proces, ${RUN} }`], at: ['instances.one.target', 4, /did you mean "process"/] },
-  { title: 'a relative path', lines: [...head, '  one: { target: process, run: { command: [node, agent.mjs],', '    cwd: ./here } }'], at: ['instances.one.run.cwd', 5, /relative/] },
-  { title: 'a secret that is not stored', lines: [...head, '  one: { target: process, run: { command: [node], env: {', '    KEY: "${secret:llm}" } } }'], at: ['instances.one.run.env.KEY', 5, /llm/] },
-  { title: 'another fleet than that of the address', lines: ['version: 1', 'fleet: other', 'instances: {}'], at: ['fleet', 2, /other/] },
+  {
+    title: 'an unknown key',
+    lines: [...head, '  one:', '    target: process', `    ${RUN}`, '    replicas: 3'],
+    at: ['instances.one.replicas', 7, /unknown key/],
+  },
+  {
+    title: 'an unknown key inside of run',
+    lines: [...head, '  one:', '    target: process', '    run:', '      command: [node]', '      comand: [x]'],
+    at: ['instances.one.run.comand', 8, /unknown key/],
+  },
+  {
+    title: 'a wrong type',
+    lines: [...head, '  one:', '    target: process', '    run: { command: node agent.mjs }'],
+    at: ['instances.one.run.command', 6, /list/],
+  },
+  {
+    title: 'a time without its unit',
+    lines: [...head, '  one: { target: process, run: { command: [node] }, lifecycle: lazy,', '    idleAfter: 30 }'],
+    at: ['instances.one.idleAfter', 5, /unit/],
+  },
+  {
+    title: 'a duplicate name',
+    lines: [...head, `  one: { target: process, ${RUN} }`, `  one: { target: process, ${RUN} }`],
+    at: ['instances.one', 5, /twice|duplicate|again/],
+  },
+  {
+    title: 'a bad name',
+    lines: [...head, `  one: { target: process, ${RUN} }`, `  Not_A_Name: { target: process, ${RUN} }`],
+    at: ['instances.Not_A_Name', 5, /lower-case/],
+  },
+  {
+    title: 'an impossible combination',
+    lines: [...head, `  one: { target: process, ${RUN}, lifecycle: hot,`, '    idleAfter: 10m }'],
+    at: ['instances.one.idleAfter', 5, /never sleeps/],
+  },
+  {
+    title: 'an unknown target',
+    lines: [...head, `  one: { target: proces, ${RUN} }`],
+    at: ['instances.one.target', 4, /did you mean "process"/],
+  },
+  {
+    title: 'a relative path',
+    lines: [...head, '  one: { target: process, run: { command: [node, agent.mjs],', '    cwd: ./here } }'],
+    at: ['instances.one.run.cwd', 5, /relative/],
+  },
+  {
+    title: 'a secret that is not stored',
+    lines: [...head, '  one: { target: process, run: { command: [node], env: {', '    KEY: "${secret:llm}" } } }'],
+    at: ['instances.one.run.env.KEY', 5, /llm/],
+  },
+  {
+    title: 'another fleet than that of the address',
+    lines: ['version: 1', 'fleet: other', 'instances: {}'],
+    at: ['fleet', 2, /other/],
+  },
   { title: 'another version', lines: ['version: 2', 'fleet: demo', 'instances: {}'], at: ['version', 1, /version: 1/] },
-  { title: 'what is no YAML', lines: ['version: 1', 'fleet: demo', 'instances: {', '  one: ['], at: ['', 5, /must be sufficiently indented and end/] },
+  {
+    title: 'what is no YAML',
+    lines: ['version: 1', 'fleet: demo', 'instances: {', '  one: ['],
+    at: ['', 5, /must be sufficiently indented and end/],
+  },
   { title: 'nothing at all', lines: [''], at: ['', 1, /empty/] },
 ];
 
@@ -57,10 +105,17 @@ describe('bad input', () => {
   }
 
   const put = (text: string, more: { readonly [name: string]: string } = {}): Promise<Answer<ProblemBody>> =>
-    plane.ask('PUT', '/v1/fleets/demo', { body: Buffer.from(text), headers: { 'content-type': 'application/yaml', ...more } });
+    plane.ask('PUT', '/v1/fleets/demo', {
+      body: Buffer.from(text),
+      headers: { 'content-type': 'application/yaml', ...more },
+    });
 
   describe('in a manifest is refused with its path and line:', () => {
-    for (const { title, lines, at: [path, line, words] } of REFUSED) {
+    for (const {
+      title,
+      lines,
+      at: [path, line, words],
+    } of REFUSED) {
       test(title, async () => {
         const answer = await leavesAlone(() => put(`${lines.join('\n')}\n`));
         assert.ok(answer.status >= 400 && answer.status < 500, `${answer.status}: ${answer.text}`);
@@ -72,10 +127,20 @@ describe('bad input', () => {
     }
 
     test('and all errors at once', async () => {
-      const text = [...head, `  one: { target: nowhere, ${RUN} }`, '  Two: {}', `  three: { target: process, ${RUN}, colour: red, shape: 1 }`].join('\n');
+      const text = [
+        ...head,
+        `  one: { target: nowhere, ${RUN} }`,
+        '  Two: {}',
+        `  three: { target: process, ${RUN}, colour: red, shape: 1 }`,
+      ].join('\n');
       const { body } = await leavesAlone(() => put(text));
       const told = body.errors.map(({ path, line }) => `${path} ${line}`).sort();
-      assert.deepEqual(told, ['instances.Two 5', 'instances.one.target 4', 'instances.three.colour 6', 'instances.three.shape 6']);
+      assert.deepEqual(told, [
+        'instances.Two 5',
+        'instances.one.target 4',
+        'instances.three.colour 6',
+        'instances.three.shape 6',
+      ]);
       assert.match(body.detail, /4 errors; nothing was applied/);
     });
   });
@@ -87,18 +152,31 @@ describe('bad input', () => {
   });
 
   test('a YAML bomb is refused, at once, and the server goes on', async () => {
-    const levels = Array.from({ length: 12 }, (_, at) => `l${at + 1}: &l${at + 1} [${Array(10).fill(`*l${at}`).join(', ')}]`);
+    const levels = Array.from(
+      { length: 12 },
+      (_, at) => `l${at + 1}: &l${at + 1} [${Array(10).fill(`*l${at}`).join(', ')}]`,
+    );
     const began = performance.now();
-    const answer = await leavesAlone(() => put(['version: 1', 'fleet: demo', 'l0: &l0 [x]', ...levels, 'instances: { one: *l12 }'].join('\n')));
+    const answer = await leavesAlone(() =>
+      put(['version: 1', 'fleet: demo', 'l0: &l0 [x]', ...levels, 'instances: { one: *l12 }'].join('\n')),
+    );
     assert.ok(answer.status >= 400 && answer.status < 500, answer.text.slice(0, 500));
-    assert.ok(answer.body.errors.some(({ line }) => line !== null && line > 3), answer.text.slice(0, 500));
+    assert.ok(
+      answer.body.errors.some(({ line }) => line !== null && line > 3),
+      answer.text.slice(0, 500),
+    );
     assert.ok(performance.now() - began < 5_000);
   });
 
   test('a body in another encoding, a broken one, and parameters that mean nothing are refused', async () => {
     const statuses = await leavesAlone(async () => [
       (await put('version: 1', { 'content-encoding': 'gzip' })).status,
-      (await plane.ask('PUT', '/v1/fleets/demo', { body: Buffer.from([0xff, 0xfe, 0x41]), headers: { 'content-type': 'application/yaml' } })).status,
+      (
+        await plane.ask('PUT', '/v1/fleets/demo', {
+          body: Buffer.from([0xff, 0xfe, 0x41]),
+          headers: { 'content-type': 'application/yaml' },
+        })
+      ).status,
       (await fleet.post('hold', 'no reason in here')).status,
       (await fleet.post('hold', { reason: 'x', until: 'doomsday' })).status,
       (await plane.ask('GET', '/v1/fleets/demo/instances?phase=HAPPY')).status,
@@ -111,7 +189,9 @@ describe('bad input', () => {
     const stop = '/v1/fleets/demo/instances/living/stop';
 
     test('without a token, with a wrong one, or with one that was voided: 401', async () => {
-      const made = await plane.ask<TokenView & { token: string }>('POST', '/v1/tokens', { body: { name: 'void', scope: 'admin' } });
+      const made = await plane.ask<TokenView & { token: string }>('POST', '/v1/tokens', {
+        body: { name: 'void', scope: 'admin' },
+      });
       assert.equal(made.status, 201, made.text);
       assert.equal((await plane.ask('DELETE', '/v1/tokens/void')).status, 204);
       const statuses = await leavesAlone(async () => [
@@ -127,7 +207,15 @@ describe('bad input', () => {
 
     test('with the wrong scope, or for another fleet: 403', async () => {
       const read = await plane.json<TokenView & { token: string }>('token', 'create', 'reader', '--scope', 'read');
-      const other = await plane.json<TokenView & { token: string }>('token', 'create', 'stranger', '--scope', 'operate', '--for', 'elsewhere');
+      const other = await plane.json<TokenView & { token: string }>(
+        'token',
+        'create',
+        'stranger',
+        '--scope',
+        'operate',
+        '--for',
+        'elsewhere',
+      );
       const manifest = { version: 1, fleet: 'demo', instances: {} };
       const statuses = await leavesAlone(async () => [
         (await plane.ask('GET', '/v1/fleets/demo', { token: read.token })).status,
@@ -150,9 +238,15 @@ describe('bad input', () => {
           plane.ask<ProblemBody>('POST', `${stop}?token=${plane.token}`),
         ]),
       );
-      assert.deepEqual(refused.map(({ status }) => status), [421, 421, 403, 403, 400]);
+      assert.deepEqual(
+        refused.map(({ status }) => status),
+        [421, 421, 403, 403, 400],
+      );
       for (const { headers } of refused) assert.equal(headers['access-control-allow-origin'], undefined);
-      assert.equal((await plane.ask('GET', '/v1/fleets/demo', { headers: { host: `localhost:${plane.port}` } })).status, 200);
+      assert.equal(
+        (await plane.ask('GET', '/v1/fleets/demo', { headers: { host: `localhost:${plane.port}` } })).status,
+        200,
+      );
     });
   });
 

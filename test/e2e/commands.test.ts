@@ -4,7 +4,19 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { BulkResult, CommandResult, InstanceView, Orphan, Page, WaitResult } from '../../src/runtime/api.ts';
-import { alive, dataOf, ofType, openWorld, pidOf, until, type Fleet, type Plane, type ProblemBody, type World } from '../support/e2e.ts';
+import {
+  alive,
+  dataOf,
+  ofType,
+  openWorld,
+  pidOf,
+  send,
+  until,
+  type Fleet,
+  type Plane,
+  type ProblemBody,
+  type World,
+} from '../support/e2e.ts';
 
 type Waited = CommandResult & WaitResult;
 
@@ -35,7 +47,10 @@ describe('an operator', () => {
   });
   after(() => world.close());
 
-  const phaseIs = (phase: InstanceView['phase']) => (view: InstanceView): boolean => view.phase === phase;
+  const phaseIs =
+    (phase: InstanceView['phase']) =>
+    (view: InstanceView): boolean =>
+      view.phase === phase;
   const ask = (name: string, verb: string, query = '') => fleet.post<Waited>(`instances/${name}/${verb}${query}`);
 
   async function flapsOf(name: string): Promise<number> {
@@ -52,7 +67,7 @@ describe('an operator', () => {
       const view = await fleet.get('one');
       assert.deepEqual([view.phase, view.desired, view.resource?.state], ['STOPPED', 'stopped', 'stopped']);
       const command = ofType(await fleet.events(), 'command.issued', 'one').find(({ by }) => by?.reason === 'lunch');
-      assert.deepEqual([command?.by?.token, dataOf(command!)['verb']], ['admin', 'stop']);
+      assert.deepEqual([command?.by?.token, dataOf(command)['verb']], ['admin', 'stop']);
 
       const resumed = await ask('one', 'resume', '?wait=20s');
       assert.deepEqual([resumed.status, resumed.body.outcome, resumed.body.phase], [200, 'succeeded', 'RUNNING']);
@@ -124,7 +139,7 @@ describe('an operator', () => {
 
     test('L21 the exit 0 of a lazy one is sleep, and says nothing of a flap', async () => {
       await ask('dozer', 'wake', '?wait=20s');
-      process.kill(await fleet.running('dozer'), 'SIGUSR2');
+      send(await fleet.running('dozer'), 'SIGUSR2');
       const view = await fleet.until('dozer', 'asleep', phaseIs('SLEEPING'));
       assert.deepEqual([view.restarts.crashes, view.lastError, await flapsOf('dozer')], [0, null, 0]);
     });
@@ -132,11 +147,11 @@ describe('an operator', () => {
     test('the crash of a lazy one that is awake is a flap, and healed', async () => {
       await ask('dozer', 'wake', '?wait=20s');
       const pid = await fleet.running('dozer');
-      process.kill(pid, 'SIGHUP');
+      send(pid, 'SIGHUP');
       await fleet.until('dozer', 'running again', (view) => view.phase === 'RUNNING' && pidOf(view) !== pid);
       const flaps = ofType(await fleet.events(), 'flap.observed', 'dozer');
       assert.equal(flaps.length, 1);
-      assert.equal((dataOf(flaps[0]!)['exit'] as { code: number }).code, 3);
+      assert.equal((dataOf(flaps[0])['exit'] as { code: number }).code, 3);
     });
 
     test('L59 one that is idle falls asleep by itself, and being looked at keeps it no longer awake', async () => {
@@ -147,8 +162,15 @@ describe('an operator', () => {
       const view = await fleet.until('napper', 'asleep by idleAfter', phaseIs('SLEEPING'));
       assert.ok(!alive(pid));
       assert.equal(view.restarts.crashes, 0);
-      const slept = (await fleet.events(head)).flatMap((event) => (event.type === 'tick.decided' ? (dataOf(event)['actions'] as { type: string; instance: string; rule: string }[]) : []));
-      assert.deepEqual(slept.filter(({ instance }) => instance === 'napper').map(({ type, rule }) => [type, rule]), [['sleep', 'idle']]);
+      const slept = (await fleet.events(head)).flatMap((event) =>
+        event.type === 'tick.decided'
+          ? (dataOf(event)['actions'] as { type: string; instance: string; rule: string }[])
+          : [],
+      );
+      assert.deepEqual(
+        slept.filter(({ instance }) => instance === 'napper').map(({ type, rule }) => [type, rule]),
+        [['sleep', 'idle']],
+      );
     });
   });
 
@@ -158,7 +180,16 @@ describe('an operator', () => {
       const three = await fleet.running('three');
       const { head } = await fleet.view();
       const dry = await fleet.post<BulkResult>('commands', { verb: 'stop', select, dryRun: true });
-      assert.deepEqual([dry.status, dry.body.results.map(({ instance, accepted, seq }) => [instance, accepted, seq])], [200, [['one', true, null], ['two', true, null]]]);
+      assert.deepEqual(
+        [dry.status, dry.body.results.map(({ instance, accepted, seq }) => [instance, accepted, seq])],
+        [
+          200,
+          [
+            ['one', true, null],
+            ['two', true, null],
+          ],
+        ],
+      );
       assert.equal((await fleet.view()).head, head);
 
       const stopped = await fleet.post<BulkResult>('commands', { verb: 'stop', select, reason: 'maintenance' });
@@ -182,12 +213,15 @@ describe('an operator', () => {
       const pids = { one: await fleet.running('one'), two: await fleet.running('two') };
       const held = await plane.cli('hold', '--reason', 'investigation');
       assert.equal(held.code, 0, held.err);
-      process.kill(pids.one, 'SIGKILL');
+      send(pids.one, 'SIGKILL');
       const view = await fleet.until('one', 'held', ({ hold }) => hold?.reason === 'operator-hold');
       assert.deepEqual([view.phase, view.resource?.state], ['PENDING', 'stopped']);
       assert.match(view.hold?.text ?? '', /investigation/);
       assert.match((await plane.cli('why', 'one')).out, /investigation/);
-      assert.deepEqual((await fleet.view()).holds.map(({ reason, by }) => [reason, by]), [['investigation', 'admin']]);
+      assert.deepEqual(
+        (await fleet.view()).holds.map(({ reason, by }) => [reason, by]),
+        [['investigation', 'admin']],
+      );
       const stopped = await ask('two', 'stop', '?wait=20s');
       assert.deepEqual([stopped.body.outcome, stopped.body.phase], ['succeeded', 'STOPPED']);
       assert.equal((await ask('two', 'resume', '?wait=20s')).body.outcome, 'held');
@@ -199,7 +233,7 @@ describe('an operator', () => {
     test('a hold with a time lifts itself', async () => {
       const pid = await fleet.running('three');
       await fleet.post('hold', { reason: 'short', for: '1s', instances: ['three'] });
-      process.kill(pid, 'SIGKILL');
+      send(pid, 'SIGKILL');
       const held = await fleet.until('three', 'held', ({ hold }) => hold?.reason === 'operator-hold');
       assert.ok(held.hold?.until);
       await fleet.running('three');
@@ -208,10 +242,17 @@ describe('an operator', () => {
   });
 
   describe('deletes', () => {
-    const files = (name: string): readonly string[] => readdirSync(join(plane.data, 'processes', 'process', 'demo')).filter((file) => file.startsWith(`${name}.`)).map((file) => file.split('.').slice(2).join('.')).sort();
+    const files = (name: string): readonly string[] =>
+      readdirSync(join(plane.data, 'processes', 'process', 'demo'))
+        .filter((file) => file.startsWith(`${name}.`))
+        .map((file) => file.split('.').slice(2).join('.'))
+        .sort();
 
     async function gone(name: string): Promise<void> {
-      await until(`${name} is gone`, async () => (await plane.ask('GET', `/v1/fleets/demo/instances/${name}`)).status === 404);
+      await until(
+        `${name} is gone`,
+        async () => (await plane.ask('GET', `/v1/fleets/demo/instances/${name}`)).status === 404,
+      );
     }
 
     test('what is deleted is ended first, then proved gone; its data stays unless it was declared or said otherwise', async () => {
@@ -239,7 +280,10 @@ describe('an operator', () => {
         const { items } = (await plane.ask<Page<Orphan>>('GET', '/v1/fleets/demo/orphans')).body;
         return items.length > 0 ? items : null;
       });
-      assert.deepEqual(orphans.map(({ instance, state }) => [instance, state]), [['lost', 'running']]);
+      assert.deepEqual(
+        orphans.map(({ instance, state }) => [instance, state]),
+        [['lost', 'running']],
+      );
       const wrong = await plane.cli('orphans', 'prune', '--expect', '2');
       assert.equal(wrong.code, 2, wrong.out);
       assert.ok(alive(pid));

@@ -3,7 +3,19 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import type { EventView, InstanceView, Page } from '../../src/runtime/api.ts';
-import { alive, dataOf, ofType, openWorld, pidOf, until, type Fleet, type Plane, type World } from '../support/e2e.ts';
+import {
+  alive,
+  dataOf,
+  ofType,
+  openWorld,
+  pidOf,
+  send,
+  until,
+  wordsOf,
+  type Fleet,
+  type Plane,
+  type World,
+} from '../support/e2e.ts';
 
 /** Where the scribe of the quickstart listens. */
 const SCRIBE_PORT = 7731;
@@ -50,13 +62,18 @@ describe('npm start', () => {
     const before = await fleet.get('scribe');
     const { head } = await fleet.view();
     const killedAt = Date.now();
-    process.kill(pidOf(before), 'SIGKILL');
-    const after = await fleet.until('scribe', 'RUNNING as another process', (view) => view.phase === 'RUNNING' && pidOf(view) !== pidOf(before));
+    send(pidOf(before), 'SIGKILL');
+    const after = await fleet.until(
+      'scribe',
+      'RUNNING as another process',
+      (view) => view.phase === 'RUNNING' && pidOf(view) !== pidOf(before),
+    );
     const events = await fleet.events(head);
     const [flap] = ofType(events, 'flap.observed', 'scribe');
-    assert.equal(dataOf(flap!)['kind'], 'process_exited');
-    assert.deepEqual(dataOf(flap!)['exit'], { ...(dataOf(flap!)['exit'] as object), code: null, signal: 'SIGKILL', oom: false });
-    assert.match(String(dataOf(flap!)['output']), /scribe: listening/);
+    assert.equal(dataOf(flap)['kind'], 'process_exited');
+    const { code, signal, oom } = dataOf(flap)['exit'] as { code: number | null; signal: string | null; oom: boolean };
+    assert.deepEqual([code, signal, oom], [null, 'SIGKILL', false]);
+    assert.match(wordsOf(flap, 'output'), /scribe: listening/);
     const healed = startOf(events, 'scribe', flap!.seq);
     const took = Date.parse(healed.at) - killedAt;
     assert.ok(took < HEAL_MS, `healing took ${took} ms`);
@@ -85,7 +102,9 @@ describe('npm start', () => {
 
 /** The first operation of the instance that ended well after `seq`. */
 function startOf(events: readonly EventView[], name: string, seq: number): EventView {
-  const found = ofType(events, 'operation.ended', name).find((event) => event.seq > seq && dataOf(event)['outcome'] === 'succeeded');
+  const found = ofType(events, 'operation.ended', name).find(
+    (event) => event.seq > seq && dataOf(event)['outcome'] === 'succeeded',
+  );
   assert.ok(found, `no start of ${name} after #${seq}`);
   return found;
 }

@@ -9,7 +9,20 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, before, describe, test } from 'node:test';
 import type { EventView } from '../../src/runtime/api.ts';
-import { alive, dataOf, ofType, openWorld, pidOf, until, type Ended, type Fleet, type Plane, type World } from '../support/e2e.ts';
+import {
+  alive,
+  dataOf,
+  ofType,
+  openWorld,
+  pidOf,
+  send,
+  until,
+  wordsOf,
+  type Ended,
+  type Fleet,
+  type Plane,
+  type World,
+} from '../support/e2e.ts';
 
 /** One line on standard error, nothing else, exit code 2. */
 function oneSentence({ code, signal, out, err }: Ended, words: RegExp): void {
@@ -44,12 +57,20 @@ describe('a server that cannot start', () => {
   const folder = (name: string): string => join(world.folder, name);
 
   test('for a data folder that another Holdfast works on: names its process', () =>
-    undisturbed(async () => oneSentence(await world.refused({}), new RegExp(`in use by another Holdfast \\(pid ${plane.pid}\\): stop that one first`))));
+    undisturbed(async () =>
+      oneSentence(
+        await world.refused({}),
+        new RegExp(`in use by another Holdfast \\(pid ${plane.pid}\\): stop that one first`),
+      ),
+    ));
 
   test('L73 for a copy of a data folder whose original runs on this machine: neither fights over the agents', () =>
     undisturbed(async () => {
       cpSync(plane.data, folder('copy'), { recursive: true, filter: (file) => !file.includes('holdfast.lock') });
-      oneSentence(await world.refused({ data: folder('copy') }), new RegExp(`already being run on this host by process ${plane.pid} .*is a copy of it`));
+      oneSentence(
+        await world.refused({ data: folder('copy') }),
+        new RegExp(`already being run on this host by process ${plane.pid} .*is a copy of it`),
+      );
     }));
 
   test('for an address in use: before anything is taken over', async () => {
@@ -58,7 +79,10 @@ describe('a server that cannot start', () => {
     const address = taken.address();
     const port = typeof address === 'object' && address !== null ? address.port : 0;
     try {
-      oneSentence(await world.refused({ data: folder('other'), port }), new RegExp(`127\\.0\\.0\\.1:${port} is already in use.*--listen`));
+      oneSentence(
+        await world.refused({ data: folder('other'), port }),
+        new RegExp(`127\\.0\\.0\\.1:${port} is already in use.*--listen`),
+      );
     } finally {
       taken.close();
     }
@@ -72,7 +96,10 @@ describe('a server that cannot start', () => {
     const db = new DatabaseSync(join(data, 'holdfast.db'));
     db.exec('PRAGMA user_version = 99');
     db.close();
-    oneSentence(await world.refused({ data }), /written by a newer Holdfast \(schema 99, where this build knows \d+\): upgrade Holdfast, or restore a backup/);
+    oneSentence(
+      await world.refused({ data }),
+      /written by a newer Holdfast \(schema 99, where this build knows \d+\): upgrade Holdfast, or restore a backup/,
+    );
   });
 
   test('for an event of a newer Holdfast: refuses to guess', async () => {
@@ -83,7 +110,10 @@ describe('a server that cannot start', () => {
     const db = new DatabaseSync(join(data, 'holdfast.db'));
     db.exec(`UPDATE events SET type = 'agent.promoted' WHERE seq = 1`);
     db.close();
-    oneSentence(await world.refused({ data }), /event 1 is "agent\.promoted", a type that this build does not know: a newer Holdfast wrote it\. Upgrade/);
+    oneSentence(
+      await world.refused({ data }),
+      /event 1 is "agent\.promoted", a type that this build does not know: a newer Holdfast wrote it\. Upgrade/,
+    );
   });
 
   test('for what is no database, or is none of ours', async () => {
@@ -94,7 +124,10 @@ describe('a server that cannot start', () => {
     const db = new DatabaseSync(join(folder('foreign'), 'holdfast.db'));
     db.exec('CREATE TABLE songs (name TEXT)');
     db.close();
-    oneSentence(await world.refused({ data: folder('foreign') }), /was not made by Holdfast: choose another data folder/);
+    oneSentence(
+      await world.refused({ data: folder('foreign') }),
+      /was not made by Holdfast: choose another data folder/,
+    );
     assert.equal(readFileSync(join(folder('garbage'), 'holdfast.db'), 'utf8').slice(0, 14), 'not a database');
   });
 
@@ -114,16 +147,30 @@ describe('a server that cannot start', () => {
 
   test('for options that mean nothing, and a store that is not there: without its password', async () => {
     oneSentence(await world.refused({ data: folder('p'), args: ['--log-level', 'loud'] }), /"loud"/);
-    const listen = await world.run(process.execPath, ['--disable-warning=ExperimentalWarning', join(import.meta.dirname, '../../src/cli/main.ts'), 'up', '--data', folder('p'), '--listen', 'nowhere at all']);
+    const listen = await world.run(process.execPath, [
+      '--disable-warning=ExperimentalWarning',
+      join(import.meta.dirname, '../../src/cli/main.ts'),
+      'up',
+      '--data',
+      folder('p'),
+      '--listen',
+      'nowhere at all',
+    ]);
     oneSentence(listen, /"nowhere at all" is no address/);
-    const store = await world.refused({ data: folder('p'), args: ['--store', 'postgres://holdfast:s3cr3t-pw@127.0.0.1:1/holdfast'] });
+    const store = await world.refused({
+      data: folder('p'),
+      args: ['--store', 'postgres://holdfast:s3cr3t-pw@127.0.0.1:1/holdfast'],
+    });
     oneSentence(store, /127\.0\.0\.1:1|ECONNREFUSED|PostgreSQL/);
     assert.doesNotMatch(store.err + store.out, /s3cr3t/);
   });
 
   test('for a server file with mistakes: each with its line', async () => {
     mkdirSync(folder('bad-file'));
-    writeFileSync(join(folder('bad-file'), 'holdfast.yaml'), 'listen: 127.0.0.1:0\ncolour: red\nretention: { days: soon }\n');
+    writeFileSync(
+      join(folder('bad-file'), 'holdfast.yaml'),
+      'listen: 127.0.0.1:0\ncolour: red\nretention: { days: soon }\n',
+    );
     const { code, err } = await world.refused({ data: folder('bad-file') });
     assert.equal(code, 2);
     assert.match(err, /holdfast\.yaml:2: colour: [^\n]+\n[^\n]*holdfast\.yaml:3: retention\.days: /);
@@ -144,7 +191,11 @@ describe('a row that cannot be read', () => {
     fleet = plane.fleet('demo');
     const bot = { target: 'process', run: { command: world.agent() } };
     await fleet.declare({ instances: { stopped: bot, running: bot, other: bot } });
-    pids = { stopped: await fleet.running('stopped'), running: await fleet.running('running'), other: await fleet.running('other') };
+    pids = {
+      stopped: await fleet.running('stopped'),
+      running: await fleet.running('running'),
+      other: await fleet.running('other'),
+    };
     await fleet.post('instances/stopped/stop?wait=20s');
     await fleet.post('instances/running/reconcile?wait=20s');
     head = (await fleet.view()).head;
@@ -160,7 +211,11 @@ describe('a row that cannot be read', () => {
 
   function damage(instance: string, verb: string): void {
     const db = new DatabaseSync(join(plane.data, 'holdfast.db'));
-    const { changes } = db.prepare(`UPDATE events SET data = substr(data, 1, 5) WHERE type = 'command.issued' AND instance = ? AND data LIKE ?`).run(instance, `%${verb}%`);
+    const { changes } = db
+      .prepare(
+        `UPDATE events SET data = substr(data, 1, 5) WHERE type = 'command.issued' AND instance = ? AND data LIKE ?`,
+      )
+      .run(instance, `%${verb}%`);
     assert.equal(changes, 1);
     db.close();
   }
@@ -173,17 +228,18 @@ describe('a row that cannot be read', () => {
     assert.match((await plane.cli('get')).out, /^stopped +PENDING .*quarantined/m);
     assert.match((await plane.cli('why', 'stopped')).out, /quarantined/);
     assert.match((await plane.ask('GET', '/metrics')).text, /^holdfast_holds\{fleet="demo",reason="quarantined"\} 1$/m);
-    assert.ok(!alive(pids['stopped'] ?? 0));
+    assert.ok(!alive(pids['stopped']));
   });
 
   test('the others are as before, and are healed', async () => {
-    for (const name of ['running', 'other']) assert.deepEqual([(await fleet.get(name)).phase, pidOf(await fleet.get(name))], ['RUNNING', pids[name]]);
-    process.kill(pids['other'] ?? 0, 'SIGKILL');
+    for (const name of ['running', 'other'])
+      assert.deepEqual([(await fleet.get(name)).phase, pidOf(await fleet.get(name))], ['RUNNING', pids[name]]);
+    send(pids['other'], 'SIGKILL');
     await fleet.until('other', 'healed', (view) => view.phase === 'RUNNING' && pidOf(view) !== pids['other']);
   });
 
   test('one that runs runs on, but is not healed before somebody has looked', async () => {
-    process.kill(pids['running'] ?? 0, 'SIGKILL');
+    send(pids['running'], 'SIGKILL');
     const view = await fleet.until('running', 'held', ({ hold }) => hold?.reason === 'quarantined');
     assert.equal(view.resource?.state, 'stopped');
     const flaps = ofType(await fleet.events(head), 'flap.observed', 'running');
@@ -201,9 +257,15 @@ describe('a row that cannot be read', () => {
 
   test('it is shown at its own place in the log, with what it was', async () => {
     const found = ofType(await fleet.events(), 'event.quarantined');
-    assert.deepEqual(found.map((event: EventView) => [event.instance, dataOf(event)['was']]), [['stopped', 'command.issued'], ['running', 'command.issued']]);
+    assert.deepEqual(
+      found.map((event: EventView) => [event.instance, dataOf(event)['was']]),
+      [
+        ['stopped', 'command.issued'],
+        ['running', 'command.issued'],
+      ],
+    );
     assert.ok(found.every(({ seq }) => seq <= head));
-    assert.match(String(dataOf(found[0]!)['message']), /not JSON/);
+    assert.match(wordsOf(found[0], 'message'), /not JSON/);
   });
 
   test('and a copy of the log without its snapshot starts the same', async () => {
@@ -214,6 +276,11 @@ describe('a row that cannot be read', () => {
     db.close();
     plane = await world.up();
     const again = plane.fleet('demo');
-    await until('all run', async () => (await again.view()).targets.every(({ state }) => state === 'seen') && (await again.all()).every(({ phase, hold }) => phase === 'RUNNING' && hold === null));
+    await until(
+      'all run',
+      async () =>
+        (await again.view()).targets.every(({ state }) => state === 'seen') &&
+        (await again.all()).every(({ phase, hold }) => phase === 'RUNNING' && hold === null),
+    );
   });
 });

@@ -2,7 +2,17 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { EventView, Page } from '../../src/runtime/api.ts';
-import { openWorld, pidOf, until, type Fleet, type Lines, type Plane, type ProblemBody, type World } from '../support/e2e.ts';
+import {
+  openWorld,
+  pidOf,
+  send,
+  until,
+  type Fleet,
+  type Lines,
+  type Plane,
+  type ProblemBody,
+  type World,
+} from '../support/e2e.ts';
 
 describe('reading', () => {
   let world: World;
@@ -14,7 +24,13 @@ describe('reading', () => {
     plane = await world.up();
     fleet = plane.fleet('demo');
     const run = { command: world.agent() };
-    await fleet.declare({ instances: { one: { target: 'process', run }, two: { target: 'process', run }, idle: { target: 'process', lifecycle: 'lazy', run } } });
+    await fleet.declare({
+      instances: {
+        one: { target: 'process', run },
+        two: { target: 'process', run },
+        idle: { target: 'process', lifecycle: 'lazy', run },
+      },
+    });
     for (const name of ['one', 'two']) await fleet.running(name);
   });
   after(() => world.close());
@@ -22,7 +38,7 @@ describe('reading', () => {
   describe('the output of an agent', () => {
     test('the last lines, those of the life before, and nothing of one that never ran', async () => {
       const first = await fleet.running('one');
-      process.kill(first, 'SIGHUP');
+      send(first, 'SIGHUP');
       await fleet.until('one', 'another process', (view) => view.phase === 'RUNNING' && pidOf(view) !== first);
       const second = await fleet.running('one');
       assert.equal(await fleet.logs('one'), `one is up, pid ${second}\n`);
@@ -40,7 +56,11 @@ describe('reading', () => {
       await fleet.post('instances/two/restart?wait=20s');
       const second = await fleet.running('two');
       await until('the next life', () => lines.seen.includes(`two is up, pid ${second}`));
-      assert.deepEqual(lines.seen, [`two is up, pid ${first}`, `two was asked to stop, pid ${first}`, `two is up, pid ${second}`]);
+      assert.deepEqual(lines.seen, [
+        `two is up, pid ${first}`,
+        `two was asked to stop, pid ${first}`,
+        `two is up, pid ${second}`,
+      ]);
       assert.ok(!lines.ended());
       lines.close();
     });
@@ -51,24 +71,37 @@ describe('reading', () => {
       const { head } = await fleet.view();
       const pages: EventView[][] = [];
       for (let next: string | null = '0'; next !== null;) {
-        const page: Page<EventView> = (await plane.ask<Page<EventView>>('GET', `/v1/fleets/demo/events?after=${next}&limit=7&to=${head}`)).body;
+        const page: Page<EventView> = (
+          await plane.ask<Page<EventView>>('GET', `/v1/fleets/demo/events?after=${next}&limit=7&to=${head}`)
+        ).body;
         pages.push([...page.items]);
         next = page.next;
       }
       assert.ok(pages.length > 3);
       assert.ok(pages.every(({ length }) => length <= 7));
-      assert.deepEqual(pages.flat().map(({ seq }) => seq), Array.from({ length: head }, (_, at) => at + 1));
+      assert.deepEqual(
+        pages.flat().map(({ seq }) => seq),
+        Array.from({ length: head }, (_, at) => at + 1),
+      );
       const times = pages.flat().map(({ at }) => at);
       assert.deepEqual(times, [...times].sort());
     });
 
     test('of one instance, and between two times', async () => {
       const all = await fleet.events();
-      const one = (await plane.ask<Page<EventView>>('GET', '/v1/fleets/demo/events?instance=one&limit=1000')).body.items;
-      assert.deepEqual(one.map(({ seq }) => seq), all.filter(({ instance }) => instance === 'one').map(({ seq }) => seq));
+      const one = (await plane.ask<Page<EventView>>('GET', '/v1/fleets/demo/events?instance=one&limit=1000')).body
+        .items;
+      assert.deepEqual(
+        one.map(({ seq }) => seq),
+        all.filter(({ instance }) => instance === 'one').map(({ seq }) => seq),
+      );
       const from = all[Math.floor(all.length / 2)]!.at;
-      const since = (await plane.ask<Page<EventView>>('GET', `/v1/fleets/demo/events?from=${from}&limit=1000`)).body.items;
-      assert.deepEqual(since.map(({ seq }) => seq), all.filter(({ at }) => at >= from).map(({ seq }) => seq));
+      const since = (await plane.ask<Page<EventView>>('GET', `/v1/fleets/demo/events?from=${from}&limit=1000`)).body
+        .items;
+      assert.deepEqual(
+        since.map(({ seq }) => seq),
+        all.filter(({ at }) => at >= from).map(({ seq }) => seq),
+      );
     });
 
     test('the command line tells the history of one instance in words', async () => {
@@ -94,7 +127,11 @@ describe('reading', () => {
         const data = seen[at + 2];
         // Its last line may still be on its way.
         if (data === undefined) break;
-        frames.push({ id: Number(line.slice(4)), type: seen[at + 1]!.slice('event: '.length), event: JSON.parse(data.slice('data: '.length)) as EventView });
+        frames.push({
+          id: Number(line.slice(4)),
+          type: seen[at + 1]!.slice('event: '.length),
+          event: JSON.parse(data.slice('data: '.length)) as EventView,
+        });
       }
       return frames;
     };
@@ -118,7 +155,10 @@ describe('reading', () => {
       await until('all of it arrived', () => framesOf(again).some(({ id }) => id === end));
       const heard = [...first, ...framesOf(again)].map(({ event }) => event);
       assert.deepEqual(heard, (await fleet.events(heard[0]!.seq - 1)).slice(0, heard.length));
-      assert.ok(framesOf(again).some(({ type }) => type === 'owner.started'), 'what happened meanwhile is among it');
+      assert.ok(
+        framesOf(again).some(({ type }) => type === 'owner.started'),
+        'what happened meanwhile is among it',
+      );
       again.close();
     });
 
@@ -126,7 +166,12 @@ describe('reading', () => {
       const lines = await plane.lines(`${WATCH}?after=0`);
       const { head } = await fleet.view();
       await until('all of it arrived', () => framesOf(lines).some(({ id }) => id === head));
-      assert.deepEqual(framesOf(lines).slice(0, head).map(({ id }) => id), Array.from({ length: head }, (_, at) => at + 1));
+      assert.deepEqual(
+        framesOf(lines)
+          .slice(0, head)
+          .map(({ id }) => id),
+        Array.from({ length: head }, (_, at) => at + 1),
+      );
       lines.close();
       const wrong = await plane.ask<ProblemBody>('GET', WATCH, { headers: { 'last-event-id': 'yesterday' } });
       assert.equal(wrong.status, 400);

@@ -53,6 +53,8 @@ export const EVERY_ROUTE: readonly RouteCase[] = [
   { method: 'POST', path: '/v1/fleets/{fleet}/debug/reconcile-dry-run', scope: 'read' },
   { method: 'POST', path: '/v1/fleets/{fleet}/debug/replay-events', scope: 'read', body: {} },
   { method: 'GET', path: '/v1/fleets/{fleet}/orphans', scope: 'read' },
+  { method: 'GET', path: '/v1/fleets/{fleet}/volumes', scope: 'read' },
+  { method: 'DELETE', path: '/v1/fleets/{fleet}/volumes/{volume}', scope: 'admin' },
   { method: 'POST', path: '/v1/fleets/{fleet}/orphans/prune', scope: 'admin', body: { expected: 1 } },
   {
     method: 'POST',
@@ -69,7 +71,7 @@ export const EVERY_ROUTE: readonly RouteCase[] = [
 /** The path of the granted request. */
 export function pathOf(route: RouteCase): string {
   const name = route.path.startsWith('/v1/tokens') ? 'reader' : 'one';
-  return route.path.replace('{fleet}', route.fleet ?? 'alpha').replace('{name}', name);
+  return route.path.replace('{fleet}', route.fleet ?? 'alpha').replace('{name}', name).replace('{volume}', 'holdfast-data');
 }
 
 export function titleOf(route: RouteCase): string {

@@ -202,6 +202,7 @@ export class Stage {
       env: () => ({}),
       isVisited: () => false,
       ticked: (fleet, report) => this.metrics.ticked(fleet, report),
+      dropped: (fleet) => this.metrics.dropped(fleet),
     });
     const type: TargetType = {
       type: 'fake',
@@ -253,8 +254,11 @@ export class Stage {
   /** Time goes by, in steps small enough for everything that it sets off to run dry. */
   async pass(ms: number): Promise<void> {
     const until = this.clock.now + ms;
-    while (this.clock.now < until) await this.clock.runUntil(Math.min(until, this.clock.now + STEP_MS));
     await dry();
+    while (this.clock.now < until) {
+      await this.clock.runUntil(Math.min(until, this.clock.now + STEP_MS));
+      await dry();
+    }
   }
 
   /** What the promise comes to while time goes by, at most `ms` of it. */

@@ -2,9 +2,10 @@
  * Leaves nothing behind of an end-to-end test, however its process ends. It is told on its standard input what there is to
  * remove, one `server PID`, `deployment ID` or `mount FOLDER` per line; the end of that input, which a SIGKILL of the test
  * brings about as well, is when it removes all of it: servers, then whatever carries the mark of a deployment below the
- * folder of the test, then the folder.
+ * folder of the test, then the folder. A pid alone is never killed, since it may be somebody else's by now: a server has
+ * that folder in its command line.
  */
-import { globSync, rmSync } from 'node:fs';
+import { existsSync, globSync, readFileSync, rmSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -13,6 +14,7 @@ import { setTimeout } from 'node:timers/promises';
 import { openProcessTable } from '../../src/targets/process/table.ts';
 
 const [folder = ''] = process.argv.slice(2);
+if (!folder.includes('holdfast-e2e-')) throw new Error(`${folder} is no folder of a test`);
 const SWEEPS = 50;
 /** What a dying server may still have begun to spawn is seen by a sweep after this. */
 const QUIET_SWEEPS = 3;
@@ -29,11 +31,22 @@ for await (const line of createInterface({ input: process.stdin })) {
   if (what in told) told[what as keyof typeof told].add(rest.join(' '));
 }
 
-for (const pid of told.server) kill(Number(pid));
+for (const pid of told.server) if (commandOf(Number(pid)).includes(folder)) kill(Number(pid));
 for (const database of globSync(join(folder, '**/holdfast.db'))) addDeployment(database);
 await sweep();
 for (const mount of told.mount) spawnSync('umount', ['-l', mount]);
 rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
+
+/** '' when there is no such process. */
+function commandOf(pid: number): string {
+  try {
+    return existsSync('/proc/self/cmdline')
+      ? readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+      : spawnSync('ps', ['-ww', '-o', 'command=', '-p', String(pid)], { encoding: 'utf8' }).stdout;
+  } catch {
+    return '';
+  }
+}
 
 /** Of a server that was started and not yet told of. */
 function addDeployment(database: string): void {

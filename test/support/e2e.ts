@@ -24,7 +24,7 @@ const REAPER = join(ROOT, 'test/support/e2e-reaper-child.ts');
 const NODE_FLAGS = ['--disable-warning=ExperimentalWarning'];
 
 /** How long anything is waited for, unless it says otherwise: generous, since a test machine may be busy. */
-export const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 20_000;
 const LOOK_EVERY_MS = 20;
 const EVENTS_PAGE = 1_000;
 
@@ -157,12 +157,20 @@ export interface Manifest {
 
 export async function openWorld(): Promise<World> {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'holdfast-e2e-')));
-  const reaper = spawn(process.execPath, [...NODE_FLAGS, REAPER, folder], { stdio: ['pipe', 'inherit', 'inherit'], detached: true });
+  const reaper = spawn(process.execPath, [...NODE_FLAGS, REAPER, folder], {
+    stdio: ['pipe', 'inherit', 'inherit'],
+    detached: true,
+  });
   const reap = (line: string): void => void reaper.stdin.write(`${line}\n`);
   const agentFile = join(folder, 'agent.mjs');
   writeFileSync(agentFile, AGENT);
   mkdirSync(join(folder, 'tmp'));
-  const env: Environment = { PATH: process.env['PATH'] ?? '', HOME: folder, TMPDIR: join(folder, 'tmp'), NO_COLOR: '1' };
+  const env: Environment = {
+    PATH: process.env['PATH'] ?? '',
+    HOME: folder,
+    TMPDIR: join(folder, 'tmp'),
+    NO_COLOR: '1',
+  };
 
   function launch(command: string, args: readonly string[], extra: Environment = {}): Child {
     const child = spawn(command, args, { cwd: folder, env: { ...env, ...extra }, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -172,7 +180,12 @@ export async function openWorld(): Promise<World> {
   const holdfast = (...args: readonly string[]): Child => launch(process.execPath, [...NODE_FLAGS, MAIN, ...args]);
   const cli = (data: string, args: readonly string[]): Promise<Ended> => holdfast('--data', data, ...args).ended;
 
-  function start({ data = join(folder, 'data'), port = 0, args = [], npm = false }: UpOptions): Child & { data: string } {
+  function start({
+    data = join(folder, 'data'),
+    port = 0,
+    args = [],
+    npm = false,
+  }: UpOptions): Child & { data: string } {
     const rest = ['--data', data, '--listen', `127.0.0.1:${port}`, '--proxy-listen', '127.0.0.1:0', ...args];
     if (!npm) return { ...holdfast('up', ...rest), data };
     const script = process.env['npm_execpath'];
@@ -202,7 +215,8 @@ export async function openWorld(): Promise<World> {
         return /is up at (http:\S+)/.exec(started.said())?.[1];
       });
       // npm and its shell stand between us and it.
-      const pid = options.npm === true ? Number(readFileSync(join(data, 'holdfast.pid'), 'utf8')) : (started.child.pid ?? 0);
+      const pid =
+        options.npm === true ? Number(readFileSync(join(data, 'holdfast.pid'), 'utf8')) : (started.child.pid ?? 0);
       reap(`server ${pid}`);
       return openPlane({ started, data, url, pid, cli: (args) => cli(data, args) });
     },
@@ -254,14 +268,26 @@ interface Started {
 
 function openPlane({ started, data, url, pid, cli }: Started): Plane {
   const token = readFileSync(join(data, 'admin.token'), 'utf8').trim();
+  function signal(name: NodeJS.Signals): void {
+    // Once it has ended, its pid may be somebody else's.
+    assert.ok(!started.over(), `the server has ended already: ${started.said()}`);
+    send(pid, name);
+  }
   const plane: Plane = {
     pid,
     url,
     port: Number(new URL(url).port),
     data,
     token,
-    said: started.said,
-    ask: (method, path, ask = {}) => exchange(url, method, path, { token, ...ask }),
+    said: () => started.said(),
+    async ask<T>(method: string, path: string, ask: Ask = {}) {
+      try {
+        return await exchange<T>(url, method, path, { token, ...ask });
+      } catch (error) {
+        if (started.over()) throw new Fatal(`${method} ${path}: the server has ended: ${started.said().slice(-2_000)}`);
+        throw error;
+      }
+    },
     cli: (...args) => cli(args),
     async json<T>(...args: readonly string[]) {
       const { code, out, err } = await cli([...args, '-o', 'json']);
@@ -271,11 +297,11 @@ function openPlane({ started, data, url, pid, cli }: Started): Plane {
     fleet: (name) => openFleet(plane, name),
     lines: (path, headers = {}) => openLines(url, path, { authorization: `Bearer ${token}`, ...headers }),
     async kill() {
-      process.kill(pid, 'SIGKILL');
+      signal('SIGKILL');
       await started.ended;
     },
     async end() {
-      process.kill(pid, 'SIGTERM');
+      signal('SIGTERM');
       return await started.ended;
     },
   };
@@ -283,8 +309,14 @@ function openPlane({ started, data, url, pid, cli }: Started): Plane {
 }
 
 /** One request on a connection of its own: a server that was restarted must not be met through an old one. */
-function exchange<T>(base: string, method: string, path: string, { body, headers = {}, token = null }: Ask): Promise<Answer<T>> {
-  const payload = body === undefined ? undefined : Buffer.isBuffer(body) || typeof body === 'string' ? body : JSON.stringify(body);
+function exchange<T>(
+  base: string,
+  method: string,
+  path: string,
+  { body, headers = {}, token = null }: Ask,
+): Promise<Answer<T>> {
+  const payload =
+    body === undefined ? undefined : Buffer.isBuffer(body) || typeof body === 'string' ? body : JSON.stringify(body);
   const { promise, resolve, reject } = Promise.withResolvers<Answer<T>>();
   const asking = httpRequest(
     new URL(path, base),
@@ -292,7 +324,9 @@ function exchange<T>(base: string, method: string, path: string, { body, headers
       method,
       agent: false,
       headers: {
-        ...(payload === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) }),
+        ...(payload === undefined
+          ? {}
+          : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) }),
         ...(token === null ? {} : { authorization: `Bearer ${token}` }),
         ...headers,
       },
@@ -355,7 +389,10 @@ function openFleet(plane: Plane, name: string): Fleet {
   const fleet: Fleet = {
     name,
     apply: ({ policy, instances }, query = '', headers = {}) =>
-      plane.ask('PUT', `${base}${query}`, { body: { version: 1, fleet: name, ...(policy === undefined ? {} : { policy }), instances }, headers }),
+      plane.ask('PUT', `${base}${query}`, {
+        body: { version: 1, fleet: name, ...(policy === undefined ? {} : { policy }), instances },
+        headers,
+      }),
     async declare(manifest) {
       const answer = await fleet.apply(manifest);
       assert.equal(answer.status, 200, answer.text);
@@ -393,7 +430,9 @@ function openFleet(plane: Plane, name: string): Fleet {
     async running(instance) {
       const view = await fleet.until(instance, 'RUNNING', ({ phase }) => phase === 'RUNNING');
       const pid = pidOf(view);
-      await until(`${instance} says that it is up`, async () => (await fleet.logs(instance)).includes(`is up, pid ${pid}`));
+      await until(`${instance} says that it is up`, async () =>
+        (await fleet.logs(instance)).includes(`is up, pid ${pid}`),
+      );
       return pid;
     },
     logs: async (instance, query = '') => (await plane.ask('GET', `${base}/instances/${instance}/logs${query}`)).text,
@@ -407,8 +446,15 @@ export function pidOf(view: InstanceView): number {
   return Number(pid);
 }
 
+/** To a process that is known, and to nobody else: pid 0 is one's own process group. */
+export function send(pid: number | undefined, signal: NodeJS.Signals): void {
+  assert.ok(pid !== undefined && pid > 1, `there is no process ${pid}`);
+  process.kill(pid, signal);
+}
+
 /** Does it run? A zombie that nobody reaps does not. */
-export function alive(pid: number): boolean {
+export function alive(pid: number | undefined): boolean {
+  assert.ok(pid !== undefined && pid > 1, `there is no process ${pid}`);
   try {
     process.kill(pid, 0);
   } catch {
@@ -424,7 +470,7 @@ export function alive(pid: number): boolean {
 // ── waiting ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** What no further look can mend. */
-export class Fatal extends Error {
+class Fatal extends Error {
   override readonly name = 'Fatal';
 }
 
@@ -436,16 +482,18 @@ export async function until<T>(
 ): Promise<T> {
   const giveUpAt = performance.now() + deadlineMs;
   for (;;) {
-    let problem: unknown = null;
+    let problem: Error | null = null;
     try {
       const found = await look();
       if (found !== null && found !== undefined && found !== false) return found;
     } catch (error) {
       if (error instanceof Fatal) throw error;
-      problem = error;
+      problem = error instanceof Error ? error : new Error(JSON.stringify(error));
     }
     if (performance.now() >= giveUpAt) {
-      throw new Error(`not within ${deadlineMs} ms: ${what}${problem === null ? '' : ` (${String(problem)})`}`, { cause: problem });
+      throw new Error(`not within ${deadlineMs} ms: ${what}${problem === null ? '' : ` (${problem.message})`}`, {
+        cause: problem,
+      });
     }
     await pause(LOOK_EVERY_MS);
   }
@@ -455,7 +503,14 @@ export async function until<T>(
 
 type Data = { readonly [key: string]: Json };
 
-export const dataOf = (event: EventView): Data => event.data as Data;
+export const dataOf = (event: EventView | undefined): Data => (event?.data ?? {}) as Data;
+
+/** A field that holds words. */
+export function wordsOf(event: EventView | undefined, field: string): string {
+  const words = dataOf(event)[field];
+  assert.ok(typeof words === 'string', `${field} of ${JSON.stringify(event)}`);
+  return words;
+}
 
 export const ofType = (events: readonly EventView[], type: string, instance?: string): readonly EventView[] =>
   events.filter((event) => event.type === type && (instance === undefined || event.instance === instance));

@@ -370,6 +370,12 @@ export function createFakeControl(): FakeControl {
         const none = { actions: [], recorded: [], differences: [], phases: { RUNNING: 1 } };
         return { from: AT, to: AT, snapshotSeq: 0, events: 1, ticks: 1, ...none };
       }),
+    volumes: (fleet) => did('volumes', [fleet], () => (there(fleet), [volume(fleet)])),
+    removeVolume: (fleet, name, by) =>
+      did('removeVolume', [fleet, name, by], () => {
+        there(fleet);
+        return volume(fleet);
+      }),
     orphans: (fleet) => did('orphans', [fleet], () => (there(fleet), [orphan(fleet)])),
     pruneOrphans: (fleet, expected, by) =>
       did('pruneOrphans', [fleet, expected, by], () => {
@@ -436,6 +442,10 @@ function refuseSleep(verb: Verb, name: string): void {
 
 function orphan(fleet: string) {
   return { target: 'process', fleet, instance: 'lost', uid: 'u9', ref: 'pid:9', state: 'running' };
+}
+
+function volume(fleet: string) {
+  return { target: 'docker', name: 'holdfast-data', fleet, instance: 'lost', uid: 'u9', key: 'data', sizeBytes: 1024 };
 }
 
 function eventView(event: StoredEvent): EventView {

@@ -55,7 +55,22 @@ export function beginOperation(
     inst.endingIncarnation = life.incarnation;
   }
   if (kind === 'update' || kind === 'destroy') inst.removing = true;
+  if (kind === 'provision' || kind === 'update') tokenGivenOut(inst);
   if (operation.counted) countCause(state, inst, operation, event);
+}
+
+/**
+ * What is made now gets a token of its own. A try after one that did not succeed gives out the same one again: the first try
+ * may have taken effect, and the second may find and keep what it made.
+ */
+function tokenGivenOut(inst: Instance): void {
+  const { serial, next } = inst.token;
+  if (next === null) inst.token = { serial, next: Math.max(serial + 1, inst.operations) };
+}
+
+/** It was made with the new one: older ones are void. Until then both are good, or a failed update would lock out what still runs. */
+function tokenInUse(inst: Instance): void {
+  if (inst.token.next !== null) inst.token = { serial: inst.token.next, next: null };
 }
 
 /** A restart for silence and the like is itself a failure of `run`: the agent was found wanting. */
@@ -164,6 +179,8 @@ function countedByItsEnd(inst: Instance, operation: Operation): boolean {
 function succeeded(state: FleetState, inst: Instance, operation: Operation, data: EventData['operation.ended'], event: StoredEvent): void {
   targetOf(state, inst.spec.target).breakerRepeats = 0;
   const restarted = !operation.unstarted && inst.restartAskedSeq !== null && inst.restartAskedSeq < operation.seq;
+  // An update in place starts no other life, and what runs on has its old environment.
+  if (operation.kind === 'provision' || (operation.kind === 'update' && !operation.unstarted && inst.resource?.incarnation !== inst.endingIncarnation)) tokenInUse(inst);
   switch (operation.kind) {
     case 'provision':
     case 'start':

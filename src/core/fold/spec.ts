@@ -69,6 +69,7 @@ function newInstance(uid: string, name: string, data: EventData['spec.applied'],
     movedRefs: null,
     flaps: NO_FLAPS,
     restarts: NO_RESTARTS,
+    token: data.spec.targetType === 'external' ? FIRST_TOKEN : NO_TOKEN,
     quarantinedSeq: null,
     phase: 'CREATING',
     phaseSince: event.at,
@@ -80,6 +81,15 @@ function newInstance(uid: string, name: string, data: EventData['spec.applied'],
 const NO_WORK = { open: false, leaseUntil: null };
 const NO_FLAPS: Instance['flaps'] = [];
 const NO_RESTARTS = { crashes: 0, planned: 0 };
+/** One that we start gets its token from the operation that makes it. */
+const NO_TOKEN: Instance['token'] = { serial: 0, next: null };
+/** One that runs elsewhere has a token from its declaration on. */
+const FIRST_TOKEN: Instance['token'] = { serial: 1, next: null };
+
+/** An operator asked for a new token: every older one is void at once. */
+export function tokenRotated(inst: Instance, data: EventData['token.rotated']): void {
+  inst.token = { serial: Math.max(data.serial, inst.token.serial), next: null };
+}
 
 export function specDeleted(state: FleetState, inst: Instance, data: EventData['spec.deleted'], event: StoredEvent): void {
   inst.desired = 'deleted';

@@ -8,6 +8,7 @@ import { fleetRoutes } from './fleets.ts';
 import { healthRoutes } from './health.ts';
 import { instanceRoutes } from './instances.ts';
 import { orphanRoutes } from './orphans.ts';
+import { volumeRoutes } from './volumes.ts';
 import { tokenRoutes } from './tokens.ts';
 
 export function allRoutes(control: Control, document: () => object): readonly Route[] {
@@ -19,6 +20,7 @@ export function allRoutes(control: Control, document: () => object): readonly Ro
     ...eventRoutes(control),
     ...debugRoutes(control),
     ...orphanRoutes(control),
+    ...volumeRoutes(control),
     ...tokenRoutes(control),
   ];
 }

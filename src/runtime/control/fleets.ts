@@ -9,6 +9,9 @@ import type { World } from '../world.ts';
 export function fleetOf(world: World, name: string): Fleet {
   const fleet = world.runtime.fleet(name);
   if (fleet !== null) return fleet;
+  if (world.runtime.isAwaited(name)) {
+    throw new Refusal('unavailable', 'not-owned', `fleet "${name}" is being taken over; ask again in a few seconds`);
+  }
   const known = world.runtime.fleets().map((one) => one.name);
   const hint = known.length === 0 ? 'there is none yet; apply a manifest' : `there are: ${known.join(', ')}`;
   throw new Refusal('not-found', 'no-fleet', `no fleet is called "${name}" here (${hint})`);

@@ -1,5 +1,6 @@
 /** The runtime's answers to its faces: one line per verb, each with a file of its own behind it. */
 import type { Control } from '../api.ts';
+import { StoreError } from '../../ports/store.ts';
 import { Refusal } from '../api.ts';
 import type { World } from '../world.ts';
 import { apply } from './apply.ts';
@@ -11,6 +12,7 @@ import { instances, manifest, viewOf, viewOfFleet, why } from './reads.ts';
 import { ready } from './ready.ts';
 import { settled } from './settle.ts';
 import { events, logs, watch } from './stream.ts';
+import { removeVolume, volumes } from './volumes.ts';
 import { createToken, dropToken, identify, tokens } from './tokens.ts';
 
 export function createControl(world: World): Control {
@@ -43,6 +45,8 @@ export function createControl(world: World): Control {
     replay: (fleet, ask) => replayed(world, fleet, ask),
     orphans: async (fleet) => orphans(world, fleet),
     pruneOrphans: (fleet, expected) => pruneOrphans(world, fleet, expected),
+    volumes: (fleet) => volumes(world, fleet),
+    removeVolume: (fleet, name, by) => removeVolume(world, fleet, name, by),
     ready: () => ready(world),
     metrics: () => world.metrics(),
     tokens: () => tokens(world),
@@ -58,5 +62,15 @@ async function dropFleet(world: World, name: string): Promise<void> {
   const left = fleet.loop.state.instances.size;
   if (left > 0)
     throw new Refusal('conflict', 'not-empty', `fleet "${name}" still has ${left} instances; delete them first`);
-  await world.runtime.drop(name);
+  const unknown = world.targets.all().flatMap((observer) => observer.orphansOf(name).orphans).length;
+  if (unknown > 0) {
+    // With its log goes the only one who still sees them (L54).
+    throw new Refusal('conflict', 'orphans', `fleet "${name}" still has ${unknown} orphans; remove them first, or stop them by hand`);
+  }
+  try {
+    await world.runtime.drop(name);
+  } catch (error) {
+    if (!(error instanceof StoreError) || error.code !== 'conflict') throw error;
+    throw new Refusal('conflict', 'not-empty', `fleet "${name}" changed while it was being dropped, and is kept; look at it again`);
+  }
 }

@@ -33,11 +33,10 @@ const viewOrphan = ({ observer, item }: Found): Orphan => ({
 
 function found(world: World, fleetName: string): readonly Found[] {
   fleetOf(world, fleetName);
-  return world.targets.all().flatMap((observer) => observer.orphansOf(fleetName).map((item) => ({ observer, item })));
+  return world.targets.all().flatMap((observer) => observer.orphansOf(fleetName).orphans.map((item) => ({ observer, item })));
 }
 
 export async function pruneOrphans(world: World, fleetName: string, expected: number): Promise<readonly Orphan[]> {
-  const fleet = fleetOf(world, fleetName);
   const all = found(world, fleetName);
   if (all.length !== expected) {
     throw new Refusal(
@@ -46,11 +45,11 @@ export async function pruneOrphans(world: World, fleetName: string, expected: nu
       `there are ${all.length} orphans now, not ${expected}; look at them again first`,
     );
   }
-  const recognised = [...fleet.loop.state.instances.values()].filter(
-    (inst) => inst.resource !== null && inst.resource.state !== 'missing',
-  ).length;
-  if (all.length > recognised) {
-    const message = `${all.length} orphans, and only ${recognised} resources that are recognised: this looks as if the log were older than the world, so nothing is removed`;
+  // By target: what is known on one engine says nothing of another, whose log may be the older.
+  for (const observer of world.targets.all()) {
+    const { orphans: unknown, recognised } = observer.orphansOf(fleetName);
+    if (unknown.length <= recognised) continue;
+    const message = `target "${observer.name}" shows ${unknown.length} orphans, and only ${recognised} resources that are recognised: this looks as if the log were older than the world, so nothing is removed`;
     throw new Refusal('conflict', 'mostly-orphans', message);
   }
   for (const one of all) await removeOrphan(world, fleetName, one);

@@ -2,7 +2,8 @@
 import type { StoredEvent } from '../../core/events.ts';
 import { iso } from '../../core/time.ts';
 import { Refusal, type EventView, type Page } from '../api.ts';
-import { WATCH_PAGE_EVENTS } from '../limits.ts';
+import type { Fleet } from '../fleet.ts';
+import { OWNER_AGAIN_MS, WATCH_PAGE_EVENTS } from '../limits.ts';
 import type { World } from '../world.ts';
 import { fleetOf, instanceOf } from './fleets.ts';
 
@@ -23,6 +24,7 @@ export async function events(
 ): Promise<Page<EventView>> {
   const fleet = fleetOf(world, fleetName);
   const uid = ask.instance === null ? undefined : instanceOf(fleet, ask.instance).uid;
+  await checkKept(world, fleetName, ask.after);
   const found = await world.store.read(fleetName, {
     after: ask.after,
     limit: ask.limit,
@@ -36,9 +38,21 @@ export async function events(
   };
 }
 
+/** What was asked for has been dropped by retention: to go on behind it as if nothing were missing would be a lie. */
+async function checkKept(world: World, fleet: string, after: number): Promise<void> {
+  if (after < 1) return;
+  const oldest = await world.store.oldest(fleet);
+  if (oldest === null || oldest.seq <= after + 1) return;
+  throw new Refusal(
+    'gone',
+    'retention',
+    `the log of fleet "${fleet}" reaches back to event ${oldest.seq} (${iso(oldest.at)}); what came after event ${after} is no longer kept`,
+  );
+}
+
 /**
  * Reads the log after `after`, page by page, and then each event as it is written. What a slow reader has not taken is not
- * kept for it: it is read from the store when it asks again.
+ * kept for it: it is read from the store when it asks again. It outlasts a change of owner, and ends with the fleet.
  */
 export async function* watch(
   world: World,
@@ -46,32 +60,50 @@ export async function* watch(
   after: number,
   signal: AbortSignal,
 ): AsyncGenerator<StoredEvent> {
-  const fleet = fleetOf(world, fleetName);
+  fleetOf(world, fleetName);
   let seq = after;
-  let wake: () => void = () => undefined;
-  const unlisten = fleet.listen(() => wake());
-  const onAbort = (): void => wake();
-  signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    while (!signal.aborted) {
-      const page = await world.store.read(fleetName, { after: seq, limit: WATCH_PAGE_EVENTS });
-      for (const event of page) {
-        yield event;
-        seq = event.seq;
-        if (signal.aborted) return;
-      }
-      if (page.length > 0) continue;
-      await new Promise<void>((resolve) => {
-        wake = resolve;
-        // Written between the read and this line: do not sleep over it.
-        if (signal.aborted || fleet.loop.state.seq > seq) resolve();
-      });
-      wake = () => undefined;
+  while (!signal.aborted) {
+    const fleet = world.runtime.fleet(fleetName);
+    if (fleet === null) {
+      if (!world.runtime.isAwaited(fleetName)) return;
+      await pause(world, signal);
+      continue;
     }
-  } finally {
-    unlisten();
-    signal.removeEventListener('abort', onAbort);
+    const page = await world.store.read(fleetName, { after: seq, limit: WATCH_PAGE_EVENTS });
+    for (const event of page) {
+      yield event;
+      seq = event.seq;
+      if (signal.aborted) return;
+    }
+    if (page.length === 0) await more(fleet, seq, signal);
   }
+}
+
+/** Resolves when there may be more than `seq`, the fleet has ended, or nobody reads any more. */
+function more(fleet: Fleet, seq: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      unlisten();
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const unlisten = fleet.listen(done);
+    signal.addEventListener('abort', done, { once: true });
+    // Written between the read and this line: do not sleep over it.
+    if (signal.aborted || fleet.ended || fleet.loop.state.seq > seq) done();
+  });
+}
+
+function pause(world: World, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      cancel();
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const cancel = world.clock.after(OWNER_AGAIN_MS, done);
+    signal.addEventListener('abort', done, { once: true });
+  });
 }
 
 export function logs(

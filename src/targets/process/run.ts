@@ -54,10 +54,19 @@ export function freezeRun(
   return problems.length === 0 ? { ok: true, run } : { ok: false, problems };
 }
 
-/** The frozen section of a spec that `freezeRun` made. */
+/** The frozen section of a spec that `freezeRun` made. Of an orphan nothing is declared any more: it is ended as by default. */
 export function runOf(spec: Spec): ProcessRun {
-  return spec.run as unknown as ProcessRun;
+  return { ...UNDECLARED, ...(spec.run as unknown as ProcessRun) };
 }
+
+const UNDECLARED: ProcessRun = {
+  command: [],
+  cwd: '/',
+  env: {},
+  stopSignal: 'SIGTERM',
+  stopTimeoutMs: STOP_TIMEOUT_DEFAULT_MS,
+  ports: [],
+};
 
 /** What needs a respawn when it changes. How to stop is read from the spec at the time of the stop. */
 export function infraOf(spec: Spec): JsonObject {

@@ -1,0 +1,104 @@
+/**
+ * Failures in the words of the port: who is at fault, whether trying again can help, and a sentence for the reader.
+ *
+ * What never reached an engine, or got no answer, is the target's fault; what an engine answered is the instance's, unless it
+ * is about the engine's own disk.
+ */
+import type { Look } from '../../core/model.ts';
+import { TargetError } from '../../ports/target.ts';
+
+/** The instance cannot run as declared; only another spec (or a helping hand) does. */
+export function terminal(code: string, message: string, saw: Look | null = null, cause?: unknown): TargetError {
+  return new TargetError({ class: 'terminal', fault: 'instance', code, message }, saw, { cause });
+}
+
+/** This try failed, the next may not. */
+export function transient(code: string, message: string, saw: Look | null = null, cause?: unknown): TargetError {
+  return new TargetError({ class: 'transient', fault: 'instance', code, message }, saw, { cause });
+}
+
+/** The world is not what the caller thought; look again. */
+export function conflict(code: string, message: string, saw: Look | null): TargetError {
+  return new TargetError({ class: 'conflict', fault: 'instance', code, message }, saw);
+}
+
+/** The engine fails, or cannot be reached: no instance is to blame. */
+export function engineFault(code: string, message: string, cause?: unknown): TargetError {
+  return new TargetError({ class: 'transient', fault: 'target', code, message }, null, { cause });
+}
+
+/** The engine is there and will not have us: only an operator helps. */
+export function refused(code: string, message: string, cause?: unknown): TargetError {
+  return new TargetError({ class: 'terminal', fault: 'target', code, message }, null, { cause });
+}
+
+/** The HTTP status that a failure rests on; null when the engine answered nothing. */
+export function statusOf(error: unknown): number | null {
+  const at = error instanceof TargetError ? error.cause : error;
+  return isObject(at) && typeof at['statusCode'] === 'number' ? at['statusCode'] : null;
+}
+
+/** The engine's own words, without the wrapping of its client. */
+export function wordsOf(error: unknown): string {
+  const at = error instanceof TargetError && error.cause !== undefined ? error.cause : error;
+  if (isObject(at) && isObject(at['json']) && typeof at['json']['message'] === 'string') return at['json']['message'];
+  return at instanceof Error && at.message !== '' ? at.message.trim() : String(at);
+}
+
+/** A failed question to the engine at `address`, while we tried to `doing`. */
+export function engineFailure(doing: string, address: string, error: unknown): TargetError {
+  const status = statusOf(error);
+  const words = wordsOf(error);
+  if (status === null) return unreachable(doing, address, words, error);
+  const message = `could not ${doing}: the engine at ${address} says: ${words}`;
+  if (status === 401 || status === 403) return refused('no-access', message, error);
+  if (/no space left on device|disk quota exceeded/i.test(words)) return engineFault('disk-full', message, error);
+  return transient('engine-error', message, null, error);
+}
+
+function unreachable(doing: string, address: string, words: string, error: unknown): TargetError {
+  const code = isObject(error) && typeof error['code'] === 'string' ? error['code'] : '';
+  const level = isObject(error) ? error['level'] : undefined;
+  if (code === 'EACCES' || level === 'client-authentication' || /CERT|SELF_SIGNED|ERR_TLS/.test(code)) {
+    const hint = code === 'EACCES' ? '; this user may not use its socket (is it in the group "docker"?)' : '';
+    return refused('no-access', `could not ${doing}: the engine at ${address} lets us not in: ${words}${hint}`, error);
+  }
+  return engineFault('engine-unreachable', `could not ${doing}: no answer from the engine at ${address}: ${words}`, error);
+}
+
+/** What keeps a container from being created or started. `what` names the instance and its container. */
+export function startFailure(what: string, run: { readonly image: string }, error: TargetError, saw: Look | null): TargetError {
+  const status = statusOf(error);
+  if (status === null || error.detail.fault === 'target') return new TargetError(error.detail, saw, { cause: error.cause });
+  const words = wordsOf(error);
+  const message = (hint: string): string => `could not start ${what}: ${words}; ${hint}`;
+  const gone = /get (\S+): no such volume|mount source "[^"]*\/volumes\/([^"/]+)\/_data"/.exec(words);
+  if (gone) return dataMissing(what, gone[1] ?? gone[2] ?? '?', saw);
+  if (/port is already allocated|address already in use|failed to bind/i.test(words)) {
+    return transient('port-taken', message('free that port, or leave the host port out of run.ports to get any free one'), saw, error.cause);
+  }
+  if (/executable file not found|no such file or directory|exec format error|is a directory|permission denied/i.test(words) && /exec|shim|runc|OCI/i.test(words)) {
+    return terminal('command-not-found', message(`correct run.command or run.entrypoint, or the image ${run.image}`), saw, error.cause);
+  }
+  if (/no command specified/i.test(words)) return terminal('command-missing', message('say run.command'), saw, error.cause);
+  if (/unable to find (user|group)|no matching entries in passwd/i.test(words)) {
+    return terminal('user-missing', message(`correct run.user, or the image ${run.image}`), saw, error.cause);
+  }
+  if (status === 400 || /is not a directory|invalid|not supported/i.test(words)) {
+    return terminal('refused-by-engine', message('correct the run section'), saw, error.cause);
+  }
+  return transient('start-failed', `could not start ${what}: ${words}`, saw, error.cause);
+}
+
+/** An expected volume is gone. Starting empty would look like health and be loss (L39, L72). */
+export function dataMissing(what: string, volume: string, saw: Look | null): TargetError {
+  return terminal(
+    'data_missing',
+    `${what} had its data in volume ${volume}, which is gone; it is not started empty. Restore it ("docker volume create ${volume}" and fill it), take over another one (run.volumes: { …: { path, name } }), or delete the instance`,
+    saw,
+  );
+}
+
+function isObject(value: unknown): value is { readonly [key: string]: unknown } {
+  return typeof value === 'object' && value !== null;
+}

@@ -1,0 +1,296 @@
+/**
+ * The docker target: agents as containers of one engine (DESIGN §12). The verbs of the port, by steps that each can be
+ * repeated.
+ *
+ * Promises beyond the port's:
+ *  - What runs, runs on: the engine keeps it, by its restart policy where it is hot, and only while we want it to (L22).
+ *  - An update has its next container made before it ends the present one: what the engine refuses disturbs nothing.
+ *  - Data is in volumes of the engine, which outlive every container; a start without them is refused (L39, L72).
+ *  - The engine's answer counts, never a memory of it; what is remembered only saves questions.
+ */
+import type { Look } from '../../core/model.ts';
+import type { Listing, LogsAbility, Subject, Target, TargetNotice, TargetTraits, WatchAbility } from '../../ports/target.ts';
+import { createLocks, type Locks } from '../process/locks.ts';
+import { createChanges, type Changes } from './changes.ts';
+import type { Engine } from './engine.ts';
+import { conflict } from './failure.ts';
+import { imageFor } from './images.ts';
+import { execute, usage, type Executed, type Usage } from './inside.ts';
+import { containerName, nextName, type Scope } from './labels.ts';
+import * as limits from './limits.ts';
+import { collect, earlierOutput, lifeOutput, output } from './logs.ts';
+import { MISSING } from './looks.ts';
+import { Notices } from './notices.ts';
+import { openRecords, type Records } from './records.ts';
+import { restartPolicy } from './run.ts';
+import { Sightings, type Found } from './sightings.ts';
+import { removeVolumes, retainedVolumes, volumesFor, type RetainedVolume } from './volumes.ts';
+import { followEvents } from './watch.ts';
+
+const TRAITS: TargetTraits = {
+  type: 'docker',
+  deadlinesMs: {
+    provision: limits.PROVISION_DEADLINE_MS,
+    start: limits.START_DEADLINE_MS,
+    stop: limits.STOP_DEADLINE_MS,
+    sleep: limits.STOP_DEADLINE_MS,
+    restart: limits.RESTART_DEADLINE_MS,
+    update: limits.UPDATE_DEADLINE_MS,
+    destroy: limits.DESTROY_DEADLINE_MS,
+  },
+  graceMs: limits.OPERATION_GRACE_MS,
+  maxInFlight: limits.MAX_IN_FLIGHT,
+  sweepEveryMs: limits.SWEEP_EVERY_MS,
+  sweepDeadlineMs: limits.SWEEP_DEADLINE_MS,
+  abilities: ['logs', 'watch', 'exec', 'stats', 'volumes', 'restarts'],
+};
+
+/** What a container can do beside the verbs. */
+export interface DockerTarget extends Target {
+  /** Runs a command in it. */
+  exec(subject: Subject, command: readonly string[], signal: AbortSignal): Promise<Executed>;
+  stats(subject: Subject, signal: AbortSignal): Promise<Usage>;
+  /** Volumes of this deployment that no container holds. */
+  volumes(how: { sizes: boolean }, signal: AbortSignal): Promise<readonly RetainedVolume[]>;
+}
+
+export interface DockerTargetOptions {
+  readonly deployment: string;
+  readonly dataDir: string;
+  readonly name: string;
+}
+
+export function openDockerTarget(engine: Engine, options: DockerTargetOptions): DockerTarget {
+  return new EngineTarget(engine, options);
+}
+
+class EngineTarget implements DockerTarget {
+  readonly traits = TRAITS;
+  readonly #engine: Engine;
+  readonly #scope: Scope;
+  readonly #records: Records;
+  readonly #sightings: Sightings;
+  readonly #changes: Changes;
+  readonly #notices: Notices;
+  readonly #locks: Locks = createLocks();
+  readonly #watchers = new Set<(notice: TargetNotice) => void>();
+  readonly #closing = new AbortController();
+  #following: AbortController | null = null;
+
+  constructor(engine: Engine, { deployment, dataDir, name }: DockerTargetOptions) {
+    this.#engine = engine;
+    this.#scope = { deployment, target: name };
+    this.#records = openRecords(dataDir, name);
+    this.#sightings = new Sightings(engine, this.#scope);
+    this.#changes = createChanges(engine, this.#scope, this.#sightings);
+    const tell = (notice: TargetNotice): void => this.#watchers.forEach((watcher) => watcher(notice));
+    this.#notices = new Notices(engine, this.#sightings, tell, this.#closing.signal);
+  }
+
+  list(signal: AbortSignal): Promise<Listing> {
+    return this.#sightings.list(signal);
+  }
+
+  async inspect(subject: Subject, signal: AbortSignal): Promise<Look> {
+    return (await this.#sightings.find(subject.uid, signal))?.look ?? MISSING;
+  }
+
+  provision(subject: Subject, how: { unstarted: boolean }, signal: AbortSignal): Promise<Look> {
+    return this.#locks.hold(subject.uid, signal, async () => {
+      const found = await this.#sightings.find(subject.uid, signal);
+      if (found === null) return this.#create(subject, how.unstarted, signal);
+      // What runs is its own earlier try or another generation of it: never disrupted here, its infra hash tells.
+      if (found.look.state !== 'stopped') return found.look;
+      if (found.look.infra !== subject.infraHash) return this.#replace(found, subject, how.unstarted, signal);
+      return how.unstarted ? found.look : this.#begin(found, subject, signal);
+    });
+  }
+
+  start(subject: Subject, signal: AbortSignal): Promise<Look> {
+    return this.#locks.hold(subject.uid, signal, async () => {
+      const found = await this.#existing(subject, 'start', signal);
+      return found.look.state === 'stopped' ? this.#begin(found, subject, signal) : found.look;
+    });
+  }
+
+  stop(subject: Subject, signal: AbortSignal): Promise<Look> {
+    return this.#locks.hold(subject.uid, signal, async () => {
+      const found = await this.#sightings.find(subject.uid, signal);
+      if (found === null) return MISSING;
+      return this.#notices.during(subject.uid, async () => {
+        for (const id of await this.#all(found)) await this.#end(id, subject, signal);
+        const { look } = await this.#settled(found.info.Id, subject, signal);
+        if (look.state !== 'stopped') throw conflict('still-running', `${subject.instance} was stopped, and is ${look.state} again`, look);
+        return look;
+      });
+    });
+  }
+
+  update(subject: Subject, how: { unstarted: boolean }, signal: AbortSignal): Promise<Look> {
+    return this.#locks.hold(subject.uid, signal, async () =>
+      this.#replace(await this.#existing(subject, 'update', signal), subject, how.unstarted, signal),
+    );
+  }
+
+  destroy(subject: Subject, how: { data: 'keep' | 'delete' }, signal: AbortSignal): Promise<Look> {
+    const { uid } = subject;
+    return this.#locks.hold(uid, signal, () =>
+      this.#notices.during(uid, async () => {
+        for (const id of await this.#sightings.every(uid, signal)) {
+          await this.#end(id, subject, signal);
+          await this.#remove(id, how.data === 'delete', signal);
+        }
+        if (how.data === 'delete') await removeVolumes(this.#engine, this.#scope, subject, signal);
+        const [left] = await this.#sightings.every(uid, signal);
+        if (left !== undefined) throw conflict('still-there', `container ${left} of ${subject.instance} came to be while it was destroyed`, null);
+        this.#records.remove(uid);
+        return MISSING;
+      }),
+    );
+  }
+
+  readonly watch: WatchAbility = (deployment, tell) => {
+    if (deployment !== this.#scope.deployment) return () => undefined;
+    this.#watchers.add(tell);
+    this.#follow();
+    return () => {
+      this.#watchers.delete(tell);
+      if (this.#watchers.size === 0) this.#unfollow();
+    };
+  };
+
+  readonly logs: LogsAbility = (subject, ask, signal) => this.#logs(subject, ask, AbortSignal.any([signal, this.#closing.signal]));
+
+  async exec(subject: Subject, command: readonly string[], signal: AbortSignal): Promise<Executed> {
+    return execute(this.#engine, (await this.#existing(subject, 'run a command in', signal)).info.Id, command, signal);
+  }
+
+  async stats(subject: Subject, signal: AbortSignal): Promise<Usage> {
+    return usage(this.#engine, (await this.#existing(subject, 'measure', signal)).info.Id, signal);
+  }
+
+  volumes(how: { sizes: boolean }, signal: AbortSignal): Promise<readonly RetainedVolume[]> {
+    return retainedVolumes(this.#engine, this.#scope, how, signal);
+  }
+
+  close(): Promise<void> {
+    this.#unfollow();
+    this.#watchers.clear();
+    this.#closing.abort();
+    return Promise.resolve();
+  }
+
+  // ── steps ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  async #create(subject: Subject, unstarted: boolean, signal: AbortSignal): Promise<Look> {
+    const image = await imageFor(this.#engine, this.#records, subject, signal);
+    const mounts = await volumesFor(this.#engine, this.#scope, this.#records, subject, image, [], signal);
+    return this.#notices.during(subject.uid, async () => {
+      const policy = unstarted ? 'no' : restartPolicy(subject.spec);
+      const id = await this.#changes.make(subject, containerName(this.#scope, subject), image, mounts, policy, signal);
+      const made = await this.#settled(id, subject, signal);
+      return unstarted ? made.look : this.#begin(made, subject, signal);
+    });
+  }
+
+  async #begin(found: Found, subject: Subject, signal: AbortSignal): Promise<Look> {
+    return this.#notices.during(subject.uid, async () => {
+      await this.#changes.begin(found, subject, signal);
+      return (await this.#settled(found.info.Id, subject, signal)).look;
+    });
+  }
+
+  /** Another container in place of this one, on the same volumes. */
+  async #replace(old: Found, subject: Subject, unstarted: boolean, signal: AbortSignal): Promise<Look> {
+    const { uid } = subject;
+    const held = old.info.Mounts.flatMap(({ Type, Name }) => (Type === 'volume' && Name !== undefined ? [Name] : []));
+    const image = await imageFor(this.#engine, this.#records, subject, signal);
+    const mounts = await volumesFor(this.#engine, this.#scope, this.#records, subject, image, held, signal);
+    const isNext = old.info.Name === `/${nextName(this.#scope, subject)}`;
+    const name = isNext ? containerName(this.#scope, subject) : nextName(this.#scope, subject);
+    return this.#notices.during(uid, async () => {
+      const next = await this.#changes.make(subject, name, image, mounts, 'no', signal);
+      try {
+        await this.#keepLog(uid, old.info.Id, signal);
+        for (const id of await this.#all(old)) if (id !== next) await this.#end(id, subject, signal);
+      } catch (error) {
+        // The old one is still there and stays; what was prepared goes, if it can. A later update would remove it, too.
+        await this.#changes.remove(next, { volumes: false }, AbortSignal.timeout(limits.CALL_MS)).catch(() => undefined);
+        throw error;
+      }
+      for (const id of await this.#sightings.every(uid, signal)) if (id !== next) await this.#remove(id, false, signal);
+      if (!isNext) await this.#changes.rename(next, containerName(this.#scope, subject), signal);
+      const made = await this.#settled(next, subject, signal);
+      return unstarted ? made.look : this.#begin(made, subject, signal);
+    });
+  }
+
+  async #existing(subject: Subject, verb: string, signal: AbortSignal): Promise<Found> {
+    const found = await this.#sightings.find(subject.uid, signal);
+    if (found) return found;
+    const { fleet, instance, uid } = subject;
+    throw conflict('missing', `cannot ${verb} ${fleet}/${instance} (${uid}): it has no container on the engine at ${this.#engine.address}`, MISSING);
+  }
+
+  async #settled(id: string, subject: Subject, signal: AbortSignal): Promise<Found> {
+    const found = await this.#sightings.look(id, signal);
+    if (found) return found;
+    throw conflict('missing', `container ${id.slice(0, 12)} of ${subject.instance} was removed in the midst of a change`, MISSING);
+  }
+
+  /** Every container of its uid: copies must not run on when it is stopped. */
+  async #all({ owner, info, look }: Found): Promise<readonly string[]> {
+    const doubles = look.attrs['doubles'];
+    const ids = Array.isArray(doubles) ? doubles.map(String) : [];
+    return ids.length === 0 || owner.uid === '' ? [info.Id] : [info.Id, ...ids];
+  }
+
+  async #end(id: string, subject: Subject, signal: AbortSignal): Promise<void> {
+    const info = await this.#sightings.inspect(id, signal);
+    if (info) await this.#changes.end(info, subject, signal);
+  }
+
+  async #remove(id: string, volumes: boolean, signal: AbortSignal): Promise<void> {
+    this.#notices.removed(id);
+    await this.#changes.remove(id, { volumes }, signal);
+    this.#sightings.forget(id);
+  }
+
+  /** The last output of what goes, for `logs --previous`. An update does not fail for want of it. */
+  async #keepLog(uid: string, id: string, signal: AbortSignal): Promise<void> {
+    try {
+      this.#records.keepLog(uid, await collect(output(this.#engine, id, { tail: limits.KEPT_LOG_LINES }, signal), limits.KEPT_LOG_BYTES));
+    } catch (error) {
+      if (signal.aborted) throw error;
+    }
+  }
+
+  async *#logs(subject: Subject, ask: { follow: boolean; tail: number; previous: boolean }, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    const find = async (within: AbortSignal): Promise<Found['info'] | null> => (await this.#sightings.find(subject.uid, within))?.info ?? null;
+    if (!ask.previous) return yield* lifeOutput(this.#engine, find, ask, signal);
+    const info = await find(signal);
+    const earlier = info === null ? Buffer.alloc(0) : await earlierOutput(this.#engine, info, ask.tail, signal);
+    if (earlier.length > 0) yield earlier;
+    else yield lastLines(this.#records.keptLog(subject.uid) ?? Buffer.alloc(0), ask.tail);
+  }
+
+  #follow(): void {
+    if (this.#following || this.#closing.signal.aborted) return;
+    this.#following = new AbortController();
+    const notices = this.#notices;
+    const tell = { event: notices.heard.bind(notices), lookAgain: notices.lookAgain.bind(notices) };
+    void followEvents(this.#engine, this.#scope, tell, this.#following.signal);
+  }
+
+  #unfollow(): void {
+    this.#following?.abort();
+    this.#following = null;
+  }
+}
+
+function lastLines(bytes: Uint8Array, lines: number): Uint8Array {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  let from = text.length - 1;
+  for (let left = lines; left > 0 && from > 0; left -= 1) from = text.lastIndexOf(0x0a, from - 1);
+  return lines <= 0 ? Buffer.alloc(0) : text.subarray(Math.max(0, from + 1));
+}
