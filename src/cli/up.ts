@@ -33,6 +33,7 @@ export async function runUp(options: UpOptions): Promise<number> {
     composed = await compose(folder, { storeUrl: options.store, log });
     const server = await open(composed, options, log);
     doors.push(server);
+    composed.registry.listensAt(server.url);
     const proxy = await openProxy(composed, options, server.port, log);
     doors.push(proxy);
     // First the door, then the work: an address in use must not leave a fleet taken over for nothing.
@@ -62,7 +63,9 @@ export async function runUp(options: UpOptions): Promise<number> {
 
 async function open(composed: Composed, options: UpOptions, log: Log): Promise<Listening> {
   const address = addressOf(options, composed);
-  const { allowedHosts } = composed.serverFile;
+  const { agentUrl } = composed.serverFile;
+  // Whoever tells agents to ask for that name serves it.
+  const allowedHosts = [...composed.serverFile.allowedHosts, ...(agentUrl === null ? [] : [new URL(agentUrl).host])];
   return listen(createApp(composed.control, { log, allowedHosts }), address);
 }
 

@@ -39,6 +39,8 @@ export const DEFAULT_SILENT_AFTER_MS = 90 * SECOND_MS;
 
 /** Flaps waiting to be said, per instance; beyond it the oldest is dropped (its count is kept). */
 export const MAX_PENDING_FLAPS = 16;
+/** Ended lives remembered per instance: an end that is told again, late, is known by them. */
+export const MAX_ENDED_LIVES = 16;
 /** Last bytes of an ended agent's output that travel with its exit. */
 export const EXIT_OUTPUT_BYTES = 2_048;
 /** Characters of any message that comes from outside and enters the log. */

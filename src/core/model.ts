@@ -352,9 +352,9 @@ export interface Instance {
   runningSince: number | null;
   /** The life that an operation of ours was sent to end; its end is no flap. */
   endingIncarnation: string | null;
-  /** The last life known to have ended: it cannot be seen running again (L77). One that was only paused has not ended. */
-  endedIncarnation: string | null;
-  /** An update or destroy of ours may have removed its resource: that it is gone is no flap. Until it is seen anew. */
+  /** The last lives known to have ended, newest last: none can be seen running again (L77), nor end twice. One that was only paused has not ended. */
+  endedIncarnations: readonly string[];
+  /** An update or destroy of ours may have removed its resource, or a destroy proved it gone: that is no flap. Until it is seen anew. */
   removing: boolean;
   /** Ended by exit 0 under `onComplete: stop`. */
   completed: boolean;

@@ -167,7 +167,7 @@ const BLANK: Instance = {
   resource: null,
   runningSince: null,
   endingIncarnation: null,
-  endedIncarnation: null,
+  endedIncarnations: [],
   removing: false,
   completed: false,
   operation: null,

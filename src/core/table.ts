@@ -189,7 +189,8 @@ export const TABLE: readonly Row[] = [
     phase: () => 'DELETING',
     proposals(c) {
       const named = !(c.inst.deletion?.prune ?? false);
-      const proved = c.external || c.inst.resource?.state === 'missing' || (c.inst.operations === 0 && !c.inst.existed);
+      const destroyed = c.inst.resource?.state === 'missing' && c.inst.removing;
+      const proved = c.external || destroyed || (c.inst.operations === 0 && !c.inst.existed);
       const type = proved || (c.inst.deletion?.forget ?? false) ? 'forget' : 'destroy';
       return [{ type, rule: 'deleting', concern: 'stop', priority: HEAL, named }];
     },

@@ -4,6 +4,7 @@
  */
 import { z } from '@hono/zod-openapi';
 import type {
+  AgentToken,
   ApplyResult,
   BulkResult,
   CommandResult,
@@ -307,6 +308,17 @@ export const newToken = says<TokenView & { token: string }>()(
   z
     .object({ ...tokenFields, token: z.string().openapi({ description: 'Shown here and never again' }) })
     .openapi('NewToken'),
+);
+
+export const agentToken = says<AgentToken>()(
+  z
+    .object({
+      fleet: z.string(),
+      instance: z.string(),
+      uid: z.string(),
+      token: z.string().openapi({ description: 'Shown here and never again' }),
+    })
+    .openapi('AgentToken'),
 );
 
 export const readiness = says<Readiness>()(

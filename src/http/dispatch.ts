@@ -20,7 +20,7 @@ import { flow } from './stream.ts';
 
 export interface Env {
   Bindings: HttpBindings;
-  Variables: { requestId: string; caller: Caller | null };
+  Variables: { requestId: string; caller: Caller | null; quiet: boolean };
 }
 
 /** What all requests of one app share. */
@@ -43,6 +43,7 @@ export async function dispatch(shared: Shared, route: Route, c: Context<Env>): P
       headers: { Allow: route.method.toUpperCase() },
     });
   }
+  if (route.swift !== undefined) return swiftly(shared, route.swift, c);
   const caller = await admit(shared, route, c);
   c.set('caller', caller);
   const { params, query, body } = await readInput(route, c.req.raw, c.req.param());
@@ -69,6 +70,22 @@ export async function dispatch(shared: Shared, route: Route, c: Context<Env>): P
       life.abort();
     }
   }
+}
+
+/** Not a line in the log for each: thousands a second would say nothing. */
+async function swiftly(shared: Shared, answer: NonNullable<Route['swift']>, c: Context<Env>): Promise<Response> {
+  c.set('quiet', true);
+  const said = await answer({
+    incoming: c.env.incoming,
+    wrongToken: () => shared.failures.take(addressOf(c)),
+    count: (caller) => shared.tokens.take(caller),
+  });
+  if (said.kind !== 'json') throw new Error(`a swift answer is JSON, not ${said.kind}`);
+  return jsonResponse(said);
+}
+
+function jsonResponse({ status, body, headers }: Extract<Answer, { kind: 'json' }>): Response {
+  return new Response(`${JSON.stringify(body)}\n`, { status, headers: { 'Content-Type': 'application/json', ...headers } });
 }
 
 function addressOf(c: Context<Env>): string {
@@ -144,10 +161,7 @@ function respond(
 ): Response {
   switch (answer.kind) {
     case 'json':
-      return new Response(`${JSON.stringify(answer.body)}\n`, {
-        status: answer.status,
-        headers: { 'Content-Type': 'application/json', ...answer.headers },
-      });
+      return jsonResponse(answer);
     case 'text':
       return new Response(answer.text, { headers: { 'Content-Type': answer.type } });
     case 'empty':

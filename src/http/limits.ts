@@ -3,6 +3,10 @@ import { MINUTE_MS, SECOND_MS } from '../core/limits.ts';
 
 /** Bodies other than manifests. */
 export const BODY_BYTES = 64 * 1024;
+/** One heartbeat. */
+export const HEARTBEAT_BYTES = 16 * 1024;
+/** What an agent says of itself in a word, such as its version. */
+export const AGENT_WORD_CHARS = 128;
 /** Request line and headers together; more is answered with 431. */
 export const HEADER_BYTES = 16 * 1024;
 /** A token is much shorter; longer ones are not even hashed. */

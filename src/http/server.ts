@@ -82,6 +82,7 @@ function frame(hono: Hono<Env>, shared: Shared, guard: ReturnType<typeof createG
     const began = shared.clock.mono();
     c.set('requestId', randomUUID());
     c.set('caller', null);
+    c.set('quiet', false);
     try {
       guard(c.env.incoming, c.req.url);
       await next();
@@ -101,7 +102,7 @@ function frame(hono: Hono<Env>, shared: Shared, guard: ReturnType<typeof createG
       token: c.get('caller')?.token.name ?? null,
     };
     if (status >= 500) shared.log.warn(line, 'answered');
-    else if (c.req.method === 'GET' || c.req.method === 'HEAD') shared.log.debug(line, 'answered');
+    else if (c.get('quiet') || c.req.method === 'GET' || c.req.method === 'HEAD') shared.log.debug(line, 'answered');
     else shared.log.info(line, 'answered');
   });
   // Inside the frame, so that what a handler throws still gets its headers and its line.

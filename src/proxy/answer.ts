@@ -60,7 +60,8 @@ export function refuse(log: Log, outgoing: ServerResponse, what: object, error: 
     ...(retryAfterSeconds === null ? {} : { 'retry-after': String(retryAfterSeconds) }),
     ...(status === 401 ? { 'www-authenticate': 'Bearer realm="holdfast"' } : {}),
   };
-  outgoing.writeHead(status, headers);
+  // The phrase, too: an agent's that could not be written is still there.
+  outgoing.writeHead(status, STATUS_CODES[status] ?? '', headers);
   outgoing.end(body);
 }
 

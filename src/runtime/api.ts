@@ -3,7 +3,8 @@
  * durable; what cannot be is a `Refusal` that names the rule.
  */
 import type { By, StoredEvent, Verb } from '../core/events.ts';
-import type { ActionType, Deletion, Json, JsonObject, Phase, Policy } from '../core/model.ts';
+import type { ActionType, Deletion, Desired, Json, JsonObject, Phase, Policy } from '../core/model.ts';
+import type { Beat } from './beats.ts';
 import type { Why } from '../core/explain.ts';
 import type { FleetView } from '../core/fleet-view.ts';
 import type { InstanceView } from '../core/view.ts';
@@ -170,6 +171,20 @@ export interface TokenView {
   readonly expiresAt: string | null;
 }
 
+/** What a heartbeat is answered. `unknown`: no token of ours, or one that another has replaced; `gone`: what it was for is deleted. */
+export type HeartbeatResult =
+  | { readonly kind: 'heard'; readonly desired: Desired; readonly nextSeconds: number }
+  | { readonly kind: 'unknown' }
+  | { readonly kind: 'gone' };
+
+/** A new token of one agent. It is in this answer and nowhere else. */
+export interface AgentToken {
+  readonly fleet: string;
+  readonly instance: string;
+  readonly uid: string;
+  readonly token: string;
+}
+
 export interface Page<T> {
   readonly items: readonly T[];
   readonly next: string | null;
@@ -253,6 +268,10 @@ export interface Control {
     expiresInMs: number | null;
   }): Promise<TokenView & { token: string }>;
   dropToken(name: string): Promise<void>;
+  /** One heartbeat; `read` is asked for it once the agent's token has proved good. Changes nothing if it is not. */
+  heartbeat(token: string, read: () => Promise<Beat>): Promise<HeartbeatResult>;
+  /** A new token for an agent that runs elsewhere; the ones before are void. */
+  renewAgentToken(fleet: string, name: string, by: By): Promise<AgentToken>;
   /** Who a presented token is; null if it is none of ours or expired. Constant-time. */
   identify(token: string): Promise<TokenView | null>;
 }

@@ -2,19 +2,21 @@
  * The only wiring: which store, which targets, which clock. Everything above it sees ports.
  */
 import { randomBytes } from 'node:crypto';
-import type { ChannelInfo } from '../core/manifest/context.ts';
+import type { ChannelInfo, TargetTypeInfo } from '../core/manifest/context.ts';
 import { readServerFile, type ServerFile } from '../core/server-file.ts';
 import type { Store } from '../ports/store.ts';
 import type { Target, TargetType } from '../ports/target.ts';
 import { openStore } from '../stores/open.ts';
 import { claimHost, type HostClaim } from '../targets/process/claim.ts';
+import { externalType } from '../targets/external.ts';
 import { processType } from '../targets/process/type.ts';
 import type { Control } from './api.ts';
 import { createControl } from './control/index.ts';
-import { readAdminToken, readServerText, writeAdminToken, type DataFolder } from './data-folder.ts';
+import { agentKey, readAdminToken, readServerText, writeAdminToken, type DataFolder } from './data-folder.ts';
 import type { Log } from './log.ts';
 import { Metrics } from './metrics.ts';
 import { httpProbe } from './probe.ts';
+import { Registry } from './registry.ts';
 import { keepRetention } from './retention.ts';
 import { Runtime } from './runtime.ts';
 import { systemClock } from './system-clock.ts';
@@ -36,6 +38,7 @@ export interface Composed {
   readonly runtime: Runtime;
   readonly targets: Targets;
   readonly wake: Wake;
+  readonly registry: Registry;
   readonly serverFile: ServerFile;
   /** Takes over all fleets. */
   start(): Promise<void>;
@@ -96,12 +99,24 @@ async function assemble(
     log,
     targets,
     probe: httpProbe,
-    env: () => ({}),
+    env: (fleet, inst) => registry.env(fleet, inst),
+    lastSeen: (uid) => registry.lastSeen.at(uid),
     isVisited: (uid) => wake.isVisited(uid),
     ticked: (fleet, report) => metrics.ticked(fleet, report),
     dropped: (fleet) => metrics.dropped(fleet),
   });
   const wake: Wake = new Wake(runtime, clock);
+  const registry: Registry = new Registry({
+    key: agentKey(folder),
+    folder: folder.path,
+    agentUrl: serverFile.agentUrl,
+    store,
+    clock,
+    log,
+    fleets: () => runtime.fleets(),
+    fleet: (name) => runtime.fleet(name),
+    isAwaited: (name) => runtime.isAwaited(name),
+  });
   const world: World = {
     version: VERSION,
     store,
@@ -109,7 +124,9 @@ async function assemble(
     log,
     runtime,
     targets,
-    targetTypes: named,
+    registry,
+    // Last: whatever the server file calls so, `external` means external.
+    targetTypes: new Map<string, TargetTypeInfo>([...named, [externalType.type, externalType]]),
     channels: CHANNELS,
     newId: () => randomBytes(8).toString('hex'),
     newSecret: () => randomBytes(32).toString('base64url'),
@@ -122,6 +139,7 @@ async function assemble(
     runtime,
     targets,
     wake,
+    registry,
     serverFile,
     async start() {
       await ensureAdminToken(folder, control);
@@ -132,7 +150,7 @@ async function assemble(
       if (agents) await runtime.stopAgents();
       await runtime.stop();
       // Each is let go of, whatever became of the one before: what is kept would lock out the next start.
-      const steps = [() => targets.close(), () => store.close(), () => claim.close()];
+      const steps = [() => registry.stop(), () => targets.close(), () => store.close(), () => claim.close()];
       const failed: unknown[] = [];
       for (const step of steps) await step().catch((error: unknown) => failed.push(error));
       if (failed.length > 0) throw failed[0];

@@ -2,7 +2,8 @@
  * The data folder: where one deployment keeps its log, its admin token, its agents' records, and how it can be reached.
  * Made on first use with a `.gitignore` of its own; everything secret in it is readable by its owner only.
  */
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 
 export interface DataFolder {
@@ -10,6 +11,8 @@ export interface DataFolder {
   readonly created: boolean;
 }
 
+const AGENT_KEY_FILE = 'agent.key';
+const AGENT_KEY_BYTES = 32;
 export const ADMIN_TOKEN_FILE = 'admin.token';
 /** Base URL of the running server, for clients that start from the folder. */
 export const ENDPOINT_FILE = 'endpoint';
@@ -44,6 +47,21 @@ export function readAdminToken(folder: DataFolder): string | null {
 
 export function writeAdminToken(folder: DataFolder, token: string): void {
   writeFileSync(join(folder.path, ADMIN_TOKEN_FILE), `${token}\n`, { mode: 0o600 });
+}
+
+/** The key that agent tokens are made from: made once, kept for good. Another key makes every token void. */
+export function agentKey(folder: DataFolder): Buffer {
+  const path = join(folder.path, AGENT_KEY_FILE);
+  if (!existsSync(path)) {
+    // Whole or not at all: half a key would be taken for one.
+    writeFileSync(`${path}.new`, `${randomBytes(AGENT_KEY_BYTES).toString('hex')}\n`, { mode: 0o600, flush: true });
+    renameSync(`${path}.new`, path);
+  }
+  const text = readFileSync(path, 'utf8').trim();
+  if (/^[0-9a-f]{64}$/.test(text)) return Buffer.from(text, 'hex');
+  throw new Error(
+    `${path} is damaged: restore it from a backup, or delete it; then every agent needs a new token (restart those that run here, "holdfast agent-token" for external ones)`,
+  );
 }
 
 export function writeEndpoint(folder: DataFolder, url: string): void {

@@ -12,6 +12,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Store } from '../ports/store.ts';
 import type { Subject } from '../ports/target.ts';
 import { Effects } from './effects.ts';
+import type { Beat } from './beats.ts';
 import { LivenessWatch, type Probe } from './liveness.ts';
 import type { Log } from './log.ts';
 import { FleetLoop, type TickReport } from './loop.ts';
@@ -25,6 +26,8 @@ export interface FleetWorld {
   readonly probe: Probe;
   /** What the runtime adds to an agent's environment. */
   env(fleet: string, inst: Instance): { readonly [name: string]: string };
+  /** When it was last heard, in fleet time, as far as it was written down before our time. */
+  lastSeen?(uid: string): number | null;
   /** Is a request open for it that the log may not know of yet? */
   isVisited(uid: string): boolean;
   /** Called after each committed tick, for metrics and checks. Must not throw. */
@@ -71,6 +74,14 @@ export class Fleet {
     return this.watch;
   }
 
+  /** Its last heartbeat; of one that came before our time, only when that was. */
+  lastBeat(uid: string): { readonly at: number; readonly beat: Beat } | null {
+    const heard = this.watch?.last(uid) ?? null;
+    if (heard !== null) return heard;
+    const at = this.world.lastSeen?.(uid) ?? null;
+    return at === null ? null : { at, beat: {} };
+  }
+
   async start(epoch: number, owner: string): Promise<void> {
     await this.loop.start(epoch, owner);
     this.watch = new LivenessWatch(this.loop, this.world.clock, this.world.probe);
@@ -103,12 +114,8 @@ export class Fleet {
   }
 
   private report(fact: NewEvent): void {
-    // What ends after us, the next owner looks for itself.
-    if (this.over || this.loop.report(() => [fact])) return;
-    this.world.log.error(
-      { fleet: this.name, type: fact.type, instance: fact.instance },
-      'the inbox is full; the next look will tell what this fact would have',
-    );
+    // Refused only at our end: what ends after us, the next owner sees for itself.
+    this.loop.report(() => [fact], true);
   }
 
   private committed(report: TickReport): void {

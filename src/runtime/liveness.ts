@@ -139,12 +139,15 @@ export class LivenessWatch {
 
   private offer(): void {
     if (this.offered || this.due.size === 0) return;
-    this.offered = this.loop.report((state) => {
+    // An idle loop drains before `report` returns.
+    this.offered = true;
+    const taken = this.loop.report((state) => {
       this.offered = false;
       const uids = [...this.due];
       this.due.clear();
       return uids.flatMap((uid) => this.facts(state, uid));
     });
+    if (!taken) this.offered = false;
   }
 
   /** Everything that is so of this one and not folded yet. */

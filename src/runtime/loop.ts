@@ -120,9 +120,12 @@ export class FleetLoop {
     return this.inbox.length + this.unsent.length;
   }
 
-  /** Hands in facts. `false`: the inbox is full or the loop has ended, and the caller must offer them again. */
-  report(source: FactSource): boolean {
-    if (this.ended || this.inbox.length >= INBOX_FACTS) return false;
+  /**
+   * Hands in facts. `false`: the inbox is full or the loop has ended, and the caller must offer them again. Only what is said
+   * once and is bounded by itself (the result of an operation) is `owed` a place in a full one.
+   */
+  report(source: FactSource, owed = false): boolean {
+    if (this.ended || (this.inbox.length >= INBOX_FACTS && !owed)) return false;
     this.inbox.push(source);
     // While the store fails, the next try comes by itself: news must not hammer it.
     if (this.ticking !== null || this.retryMs === 0) this.poke();

@@ -1,11 +1,11 @@
 /**
  * What the composed runtime is made of: everything that `compose` (or the simulator) chooses, in one place.
  */
-import type { ChannelInfo } from '../core/manifest/context.ts';
+import type { ChannelInfo, TargetTypeInfo } from '../core/manifest/context.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Store } from '../ports/store.ts';
-import type { TargetType } from '../ports/target.ts';
 import type { Log } from './log.ts';
+import type { Registry } from './registry.ts';
 import type { Runtime } from './runtime.ts';
 import type { Targets } from './targets.ts';
 
@@ -16,8 +16,9 @@ export interface World {
   readonly log: Log;
   readonly runtime: Runtime;
   readonly targets: Targets;
+  readonly registry: Registry;
   /** Named targets that manifests may use: name → type. */
-  readonly targetTypes: ReadonlyMap<string, TargetType>;
+  readonly targetTypes: ReadonlyMap<string, TargetTypeInfo>;
   readonly channels: ReadonlyMap<string, ChannelInfo>;
   /** Fresh random ids, 16 hex digits; seeded in the simulator. */
   newId(): string;

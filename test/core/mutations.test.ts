@@ -224,7 +224,7 @@ const MUTATIONS: readonly Mutation[] = [
   {
     does: 'takes every end for a flap',
     file: 'fold/resource.ts',
-    from: '(incarnation !== null && incarnation === inst.endingIncarnation);',
+    from: '(incarnation !== null && incarnation === inst.endingIncarnation) || endedByUs(inst, end);',
     to: 'false;',
     suite: 'operations',
     fails: 'an operation explains the end it was sent for, even aborted, abandoned, or of an owner that is gone',

@@ -2,7 +2,10 @@
  * What happens to agents while the control plane is away, and when it comes back: they are its charges, not its children.
  */
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { after, before, describe, test } from 'node:test';
+import { openProcessTable } from '../../src/targets/process/table.ts';
 import type { WaitResult } from '../../src/runtime/api.ts';
 import {
   alive,
@@ -144,5 +147,73 @@ describe('while the control plane is down', () => {
       assert.equal(view.restarts.crashes, view.name === 'victim' ? crashes : 0, view.name);
       assert.equal(view.lastError?.code ?? null, view.name === 'victim' ? 'crash' : null, view.name);
     }
+  });
+});
+
+describe('killed in the middle of its work', () => {
+  const NAMES = Array.from({ length: 30 }, (_, at) => `agent-${at + 1}`);
+  let world: World;
+  let plane: Plane;
+
+  before(async () => {
+    world = await openWorld();
+    plane = await world.up();
+  });
+  after(() => world.close());
+
+  /** Pids of every process that carries our mark, by instance. */
+  async function processes(): Promise<ReadonlyMap<string, readonly number[]>> {
+    const db = new DatabaseSync(join(plane.data, 'holdfast.db'), { readOnly: true });
+    const deployment = db.prepare('SELECT deployment FROM store').get()?.['deployment'];
+    db.close();
+    const found = new Map<string, number[]>();
+    for (const { pid, mark } of await openProcessTable().marked(deployment as string, AbortSignal.timeout(10_000))) {
+      found.set(mark.instance, [...(found.get(mark.instance) ?? []), pid]);
+    }
+    return found;
+  }
+
+  async function again(): Promise<void> {
+    await plane.kill();
+    plane = await world.up();
+  }
+
+  async function everyOneRunsOnce(): Promise<void> {
+    await until('all run', async () => {
+      const [fleet, all] = [await plane.fleet('storm').view(), await plane.fleet('storm').all()];
+      const rest = all.every(({ phase, operation }) => phase === 'RUNNING' && operation === null);
+      return fleet.targets.every(({ state }) => state === 'seen') && all.length === NAMES.length && rest;
+    });
+    const found = await processes();
+    for (const view of await plane.fleet('storm').all())
+      assert.deepEqual(found.get(view.name), [pidOf(view)], view.name);
+  }
+
+  test('L86 while it starts agents: each is found again or started, and none runs twice', async () => {
+    const instances = Object.fromEntries(
+      NAMES.map((name) => [name, { target: 'process', run: { command: ['sleep', '1000'] } }]),
+    );
+    await plane.fleet('storm').declare({ instances });
+    await until('some run', async () => (await processes()).size >= 3);
+    await again();
+    await again();
+    await everyOneRunsOnce();
+    assert.deepEqual(ofType(await plane.fleet('storm').events(), 'flap.observed'), []);
+  });
+
+  test('L44 L86 while it restarts them: each has one process in the end, and no planned end is called a crash', async () => {
+    const before = new Map((await plane.fleet('storm').all()).map((view) => [view.name, pidOf(view)]));
+    await plane.fleet('storm').post('commands', { verb: 'restart', select: { names: NAMES } });
+    await until('some are restarted', async () =>
+      [...(await processes())].some(([name, [pid]]) => pid !== before.get(name)),
+    );
+    await again();
+    await everyOneRunsOnce();
+    for (const view of await plane.fleet('storm').all()) {
+      assert.notEqual(pidOf(view), before.get(view.name), `${view.name} was asked to restart`);
+      assert.equal(view.restarts.crashes, 0, view.name);
+    }
+    const { code, out, err } = await plane.cli('verify');
+    assert.equal(code, 0, out + err);
   });
 });

@@ -5,7 +5,13 @@
  * `raw` speaks to it byte by byte, since what is tested here is what no well-behaved client would send.
  */
 import assert from 'node:assert/strict';
-import { createServer, type IncomingMessage, request as httpRequest, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  request as httpRequest,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import { type AddressInfo, connect, createServer as createTcp, type Server as TcpServer, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import type { ExposeSpec } from '../../src/core/model.ts';
@@ -112,8 +118,7 @@ export async function startSubject(t: TestContext, agent: Server | TcpServer, op
     },
     raw: (text, enough) => said(subject.dial(), text, enough),
     ask: (path, how) => ask(proxy.port, path, how),
-    settled: () =>
-      until('every visit is closed', () => visits.closed === visits.opened).then(() => undefined),
+    settled: () => until('every visit is closed', () => visits.closed === visits.opened).then(() => undefined),
     close: () => proxy.close(),
   };
   return subject;
@@ -147,14 +152,11 @@ export function said(socket: Socket, text: string, enough: (answer: string) => b
   });
 }
 
-/** Enough is one whole answer with a Content-Length. */
-export function whole(answer: string): boolean {
-  const [head = '', body = ''] = answer.split('\r\n\r\n');
-  const length = /content-length: (\d+)/i.exec(head)?.[1];
-  return answer.includes('\r\n\r\n') && length !== undefined && body.length >= Number(length);
-}
-
-function ask(port: number, path: string, { method = 'GET', headers = {}, body, token = TOKEN }: Ask = {}): Promise<Answer> {
+function ask(
+  port: number,
+  path: string,
+  { method = 'GET', headers = {}, body, token = TOKEN }: Ask = {},
+): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();
   const request = httpRequest(
     {
@@ -163,7 +165,9 @@ function ask(port: number, path: string, { method = 'GET', headers = {}, body, t
       path,
       method,
       agent: false,
-      headers: { ...(token === null ? {} : { authorization: `Bearer ${token}` }), ...headers } as { [name: string]: string },
+      headers: { ...(token === null ? {} : { authorization: `Bearer ${token}` }), ...headers } as {
+        [name: string]: string;
+      },
     },
     (response) => {
       let text = '';

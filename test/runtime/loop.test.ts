@@ -250,3 +250,39 @@ test('one listener that throws breaks neither the tick nor the other listeners',
   assert.equal(stage.fleet.loop.failure, null);
   assert.equal(stage.inst('a').phase, 'RUNNING');
 });
+
+test('an instance forgotten in a tick whose acknowledgement is lost leaves no alarm that rings for ever', async () => {
+  let lose = false;
+  const stage = new Stage({
+    store: (inner) => ({
+      ...inner,
+      tick: async (...ask) => {
+        const written = await inner.tick(...ask);
+        const forgets = written.some(
+          (event) => event.type === 'tick.decided' && event.data.actions.some(({ type }) => type === 'forget'),
+        );
+        if (!lose || !forgets) return written;
+        lose = false;
+        throw new Error('the acknowledgement was lost');
+      },
+    }),
+  });
+  await stage.runtime.start();
+  await stage.up(['a', 'b']);
+  lose = true;
+  await stage.during(stage.control.delete(FLEET, 'a', { data: null, forget: false }, { token: 't', via: 't' }));
+  await stage.pass(5_000);
+  assert.equal(lose, false);
+  assert.equal(stage.fleet.loop.state.instances.size, 1);
+  let ticks = 0;
+  const { tick } = stage.store;
+  stage.store.tick = (...ask) => {
+    ticks += 1;
+    return tick(...ask);
+  };
+  await Promise.race([
+    stage.pass(3 * 60_000),
+    new Promise((_, reject) => setTimeout(() => reject(new Error(`it ticks without end: ${ticks}`)), 5_000).unref()),
+  ]);
+  assert.ok(ticks < 100, `${ticks} ticks in three quiet minutes`);
+});

@@ -4,28 +4,52 @@
  */
 import { inadmissible } from '../../src/core/commands.ts';
 import type { NewEvent, Verb } from '../../src/core/events.ts';
-import { DEFAULT_POLICY, type FleetState, type Instance, type Spec } from '../../src/core/model.ts';
-import { BEATS, config, hashesOf, HEALTH, plugin, spec } from '../support/specs.ts';
+import {
+  DEFAULT_POLICY,
+  type Deletion,
+  type FleetState,
+  type Instance,
+  type Spec,
+  type SpecHashes,
+} from '../../src/core/model.ts';
+import { hashesOf } from '../support/specs.ts';
+import { changed, corrected, randomPolicy, randomSpec } from './declared.ts';
 import type { Chance } from './prng.ts';
 
-const VERBS: readonly Verb[] = ['reconcile', 'stop', 'resume', 'resume', 'restart', 'wake', 'wake', 'sleep'];
+const VERBS: readonly Verb[] = [
+  'reconcile',
+  'stop',
+  'resume',
+  'resume',
+  'restart',
+  'restart',
+  'wake',
+  'wake',
+  'wake',
+  'sleep',
+];
 
 export class Operator {
   private readonly chance: Chance;
+  /** target → identity that is really its own. */
+  private readonly identities: ReadonlyMap<string, string>;
   private ids = 0;
   private revisions = 0;
+  private secrets = 0;
 
-  constructor(chance: Chance) {
+  constructor(chance: Chance, identities: ReadonlyMap<string, string>) {
     this.chance = chance;
+    this.identities = identities;
   }
 
   /** The first manifest: a policy and `count` instances of every kind. */
   opening(count: number): readonly NewEvent[] {
     const revision = this.revision();
+    const specs = Array.from({ length: count }, () => randomSpec(this.chance, this.revisions));
     return [
-      { type: 'manifest.applied', data: { revision, manifest: null } },
+      applied(revision),
       { type: 'policy.changed', data: { policy: DEFAULT_POLICY } },
-      ...Array.from({ length: count }, (_, i) => this.declared(`a${String(i).padStart(2, '0')}`, this.newUid(), 1, this.randomSpec(), revision)),
+      ...specs.map((one, i) => declared(`a${String(i).padStart(2, '0')}`, this.newUid(), 1, one, revision)),
     ];
   }
 
@@ -34,93 +58,108 @@ export class Operator {
     const living = [...state.instances.values()].filter((inst) => inst.desired !== 'deleted');
     if (living.length === 0) return [];
     const draw = this.chance.next();
-    if (draw < 0.55) return this.verb(this.chance.pick(living));
-    if (draw < 0.75) return this.change(living);
-    if (draw < 0.82) return this.remove(this.chance.pick(living));
-    if (draw < 0.9) return this.redeclare(state);
-    return this.fleetWide(state);
+    if (draw < 0.5) return this.verb(this.chance.pick(living));
+    if (draw < 0.66) return this.change(living);
+    if (draw < 0.7) return this.correct(living);
+    if (draw < 0.76) return this.remove(this.chance.pick(living));
+    if (draw < 0.84) return this.redeclare(state);
+    if (draw < 0.87) return this.rotate(living);
+    if (draw < 0.9) return [{ type: 'policy.changed', data: { policy: randomPolicy(this.chance) } }];
+    return this.fleetWide(state, living);
   }
 
   /** Faults have ceased: nothing the operator did may stand in the way of convergence any more. */
-  release(state: FleetState): readonly NewEvent[] {
+  peace(state: FleetState): readonly NewEvent[] {
+    const living = [...state.instances.values()].filter((inst) => inst.desired !== 'deleted');
+    const held = living.filter((inst) => inst.quarantinedSeq !== null);
+    const going = [...state.instances.values()].filter((inst) => inst.desired === 'deleted');
     return [
       { type: 'command.issued', data: { verb: 'release', target: null, instances: null } },
-      { type: 'command.issued', data: { verb: 'override', target: state.targets.has('sim') ? 'sim' : null, identity: 'sim-1', rollout: true } },
+      { type: 'policy.changed', data: { policy: DEFAULT_POLICY } },
+      ...this.overrides(),
+      ...held.map((inst) => command(inst, 'reconcile')),
+      ...going.map((inst) => deleted(inst, { data: 'keep', forget: false, prune: false })),
+      ...this.correct(living),
     ];
+  }
+
+  private overrides(): readonly NewEvent[] {
+    return [...this.identities].map(([target, identity]) => ({
+      type: 'command.issued',
+      data: { verb: 'override', target, identity, rollout: true },
+    }));
   }
 
   private verb(inst: Instance): readonly NewEvent[] {
     const verb = this.chance.pick(VERBS);
-    return inadmissible(inst, verb) !== null ? [] : [{ type: 'command.issued', instance: inst.name, uid: inst.uid, data: { verb } }];
+    return inadmissible(inst, verb) !== null ? [] : [command(inst, verb)];
   }
 
   /** A new generation of one, or of many at once (a rollout). */
   private change(living: readonly Instance[]): readonly NewEvent[] {
     const revision = this.revision();
-    const many = this.chance.is(0.3);
-    const chosen = many ? living.filter(() => this.chance.is(0.5)) : [this.chance.pick(living)];
-    const image = `bot:${this.revisions}`;
+    const chosen = this.chance.is(0.25) ? living.filter(() => this.chance.is(0.4)) : [this.chance.pick(living)];
     return [
-      { type: 'manifest.applied', data: { revision, manifest: null } },
-      ...chosen.map((inst) => this.declared(inst.name, inst.uid, inst.generation + 1, this.changed(inst.spec, image), revision)),
+      applied(revision),
+      ...chosen.map((inst) => again(inst, changed(inst.spec, this.chance, this.revisions), revision)),
     ];
   }
 
-  private changed(before: Spec, image: string): Spec {
-    const draw = this.chance.next();
-    if (draw < 0.5) return { ...before, run: { ...before.run, image } };
-    if (draw < 0.7 && before.config !== null) return { ...before, config: config({ image }) };
-    if (draw < 0.85) return { ...before, plugins: this.somePlugins() };
-    if (before.lifecycle === 'lazy') return { ...before, lifecycle: 'hot', idleAfterMs: null };
-    return { ...before, lifecycle: 'lazy', idleAfterMs: 600_000 };
+  private correct(living: readonly Instance[]): readonly NewEvent[] {
+    const revision = this.revision();
+    const fixed = living
+      .map((inst) => ({ inst, spec: corrected(inst.spec, this.revisions) }))
+      .filter(({ inst, spec }) => inst.spec !== spec);
+    return fixed.length === 0 ? [] : [applied(revision), ...fixed.map(({ inst, spec }) => again(inst, spec, revision))];
   }
 
   private remove(inst: Instance): readonly NewEvent[] {
-    return [{ type: 'spec.deleted', instance: inst.name, uid: inst.uid, data: { data: 'keep', forget: this.chance.is(0.05), prune: this.chance.is(0.3) } }];
+    return [deleted(inst, { data: 'keep', forget: this.chance.is(0.15), prune: this.chance.is(0.3) })];
   }
 
   /** Brings a deleted name back while its predecessor may still be going. */
   private redeclare(state: FleetState): readonly NewEvent[] {
-    const going = [...state.names].flatMap(([name, uid]) => (state.instances.get(uid)?.desired === 'deleted' ? [name] : []));
-    const name = going.length > 0 ? this.chance.pick(going) : `b${this.ids}`;
-    const taken = state.instances.get(state.names.get(name) ?? '');
-    if (taken !== undefined && taken.desired !== 'deleted') return [];
+    const going = [...state.names].flatMap(([name, uid]) =>
+      state.instances.get(uid)?.desired === 'deleted' ? [name] : [],
+    );
+    const name = going.length > 0 ? this.chance.pick(going) : `b${(this.ids += 1)}`;
     const revision = this.revision();
-    return [{ type: 'manifest.applied', data: { revision, manifest: null } }, this.declared(name, this.newUid(), 1, this.randomSpec(), revision)];
+    return [applied(revision), declared(name, this.newUid(), 1, randomSpec(this.chance, this.revisions), revision)];
   }
 
-  private fleetWide(state: FleetState): readonly NewEvent[] {
+  /** A secret that the configs of some depend on. */
+  private rotate(living: readonly Instance[]): readonly NewEvent[] {
+    this.secrets += 1;
+    const using = living.filter((inst) => inst.hashes.config !== null && this.chance.is(0.3));
+    const hashes = Object.fromEntries(
+      using.map((inst): [string, SpecHashes] => [
+        inst.uid,
+        { ...inst.hashes, config: `${inst.uid}-llm-${this.secrets}` },
+      ]),
+    );
+    return [{ type: 'secret.rotated', data: { secret: 'llm', version: this.secrets, hashes } }];
+  }
+
+  private fleetWide(state: FleetState, living: readonly Instance[]): readonly NewEvent[] {
     const draw = this.chance.next();
-    if (draw < 0.3) {
-      const until = state.at + this.chance.int(60_000, 1_800_000);
-      return [{ type: 'command.issued', data: { verb: 'hold', id: `h${(this.ids += 1)}`, reason: 'maintenance', until, target: null, instances: null } }];
+    if (draw < 0.45) {
+      const until = this.chance.is(0.8) ? state.at + this.chance.int(60_000, 1_200_000) : null;
+      return [
+        {
+          type: 'command.issued',
+          data: { verb: 'hold', id: `h${(this.ids += 1)}`, reason: 'maintenance', until, ...this.scope(living) },
+        },
+      ];
     }
-    if (draw < 0.6) return [{ type: 'command.issued', data: { verb: 'release', target: null, instances: null } }];
-    return this.release(state).slice(1);
+    if (draw < 0.7) return [{ type: 'command.issued', data: { verb: 'release', target: null, instances: null } }];
+    return this.overrides();
   }
 
-  private randomSpec(): Spec {
-    const lazy = this.chance.is(0.3);
-    const liveness = this.chance.next();
-    return spec({
-      target: 'sim',
-      targetType: 'sim',
-      lifecycle: lazy ? 'lazy' : 'hot',
-      idleAfterMs: lazy ? this.chance.pick([120_000, 600_000, null]) : null,
-      onComplete: this.chance.is(0.1) ? 'stop' : 'restart',
-      heartbeat: liveness < 0.4 ? { ...BEATS, silentAfterMs: 60_000, everyMs: 20_000, startGraceMs: 90_000 } : null,
-      health: liveness > 0.3 && liveness < 0.6 && HEALTH !== null ? { ...HEALTH, everyMs: 30_000, silentAfterMs: 60_000, startGraceMs: 90_000 } : null,
-      config: this.chance.is(0.3) ? config({ greeting: 'hello' }) : null,
-      plugins: this.chance.is(0.3) ? this.somePlugins() : [],
-    });
-  }
-
-  private somePlugins(): Spec['plugins'] {
-    return ['git+file:///srv/notes', 'git+file:///srv/search'].filter(() => this.chance.is(0.5)).map((source) => plugin(`${source}#v${this.chance.int(1, 3)}`));
-  }
-
-  private declared(name: string, uid: string, generation: number, declared: Spec, revision: string): NewEvent {
-    return { type: 'spec.applied', instance: name, uid, data: { spec: declared, hashes: hashesOf(declared), generation, revision } };
+  private scope(living: readonly Instance[]): { target: string | null; instances: readonly string[] | null } {
+    const draw = this.chance.next();
+    if (draw < 0.3) return { target: null, instances: null };
+    if (draw < 0.6) return { target: this.chance.pick(['sim', 'side']), instances: null };
+    return { target: null, instances: living.filter(() => this.chance.is(0.2)).map(({ name }) => name) };
   }
 
   private newUid(): string {
@@ -131,3 +170,29 @@ export class Operator {
     return `r${(this.revisions += 1)}`;
   }
 }
+
+const applied = (revision: string): NewEvent => ({ type: 'manifest.applied', data: { revision, manifest: null } });
+
+const command = (inst: Instance, verb: Verb): NewEvent => ({
+  type: 'command.issued',
+  instance: inst.name,
+  uid: inst.uid,
+  data: { verb },
+});
+
+const deleted = (inst: Instance, data: Deletion): NewEvent => ({
+  type: 'spec.deleted',
+  instance: inst.name,
+  uid: inst.uid,
+  data,
+});
+
+const again = (inst: Instance, spec: Spec, revision: string): NewEvent =>
+  declared(inst.name, inst.uid, inst.generation + 1, spec, revision);
+
+export const declared = (name: string, uid: string, generation: number, spec: Spec, revision: string): NewEvent => ({
+  type: 'spec.applied',
+  instance: name,
+  uid,
+  data: { spec, hashes: hashesOf(spec), generation, revision },
+});

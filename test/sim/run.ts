@@ -1,25 +1,39 @@
 /**
  * One simulated history: the real runtime among seeded faults, checked after every tick; then the faults cease, and it must
- * converge within a stated bound; then the whole log is replayed, and must decide the same again.
+ * converge within a stated bound, and be still; then the whole log is replayed, and must decide the same again.
  */
 import type { StoredEvent } from '../../src/core/events.ts';
-import { createMemoryDisk, createMemoryStore } from '../../src/stores/memory.ts';
+import type { Snapshot } from '../../src/ports/store.ts';
+import { createMemoryDisk, createMemoryStore, type MemoryDisk } from '../../src/stores/memory.ts';
 import { beatForever } from './agents.ts';
-import { checkConverged, checkReplay, checkTick, Violated } from './checks.ts';
-import { SimClock, dry } from './clock.ts';
+import { takeCensus, type Census } from './census.ts';
+import { checkConverged, checkReplay, checkSnapshots, digestOf } from './check-end.ts';
+import { checkFlaps } from './check-flaps.ts';
+import { watchGreen } from './check-green.ts';
+import { TickChecks } from './check-tick.ts';
+import { dry } from './clock.ts';
 import { Faults } from './faults.ts';
+import { logOf } from './log-of.ts';
 import { Operator } from './operator.ts';
-import { FLEET, Plane } from './plane.ts';
+import { FLEET } from './plane.ts';
+import { Planes } from './planes.ts';
 import { Chance } from './prng.ts';
+import { watchDrift } from './roads.ts';
+import { traceOf, Violated } from './violated.ts';
 import { SimWorld } from './world.ts';
 
 const HOUR_MS = 3_600_000;
+const WHIM_EVERY_MS = 5 * 60_000;
+/** Longest pause of an owner, and a restart after it. */
+const COMES_BACK_WITHIN_MS = 5 * 60_000;
 
 /**
  * Within this long after the last fault everything must be as declared: an error waits at most `retryErrorEvery` (30 min) for
  * its next attempt, a backoff or a breaker 5 min, a rollout of 50 by fives some 10 min; twice that for what follows from it.
  */
 export const CONVERGES_WITHIN_MS = 1.5 * HOUR_MS;
+/** Converged and left alone for so long, not one event is written. */
+export const STILL_FOR_MS = HOUR_MS;
 
 export interface SimAsk {
   readonly seed: number;
@@ -31,117 +45,168 @@ export interface SimResult {
   readonly seed: number;
   readonly events: number;
   readonly ticks: number;
-  readonly crashes: number;
-  readonly operations: number;
-  readonly flaps: number;
-  readonly simulatedMs: number;
+  readonly lives: number;
+  readonly snapshots: number;
+  readonly digest: string;
+  readonly census: Census;
 }
 
-export async function simulate({ seed, hours, instances }: SimAsk): Promise<SimResult> {
-  const chance = new Chance(seed);
-  const clock = new SimClock();
-  const world = new SimWorld(clock, chance.fork());
-  const disk = createMemoryDisk({ deployment: 'sim', mono: () => clock.now });
-  const operator = new Operator(chance.fork());
-  const store = createMemoryStore({ disk });
-  const crashChance = chance.fork();
-  const storeChance = chance.fork();
-  let lives = 0;
-  let ticks = 0;
-  let plane: Plane | null = null;
-  let failure: unknown = null;
+export async function simulate(ask: SimAsk): Promise<SimResult> {
+  const history = new History(ask);
+  try {
+    await history.storm(ask.hours);
+    await history.peace();
+    return history.read();
+  } catch (error) {
+    if (error instanceof Violated) error.trace = traceOf(error.message, history.log());
+    throw error;
+  }
+}
 
-  const fail = (error: unknown): void => {
-    failure ??= error;
-  };
-  const launch = (): void => {
-    lives += 1;
-    const born: Plane = new Plane(lives, clock, world, disk, storeChance, {
-      ticked(fleet, report) {
-        ticks += 1;
-        try {
-          checkTick(fleet, report);
-        } catch (error) {
-          fail(error);
-        }
-        // A crash between the commit and what follows from it, or soon after.
-        if (!world.mood.calm && crashChance.is(0.0005)) crash();
+class History {
+  private readonly seed: number;
+  private readonly chance: Chance;
+  private readonly world: SimWorld;
+  private readonly disk: MemoryDisk;
+  private readonly operator: Operator;
+  private readonly planes: Planes;
+  private readonly faults: Faults;
+  private readonly snapshots = new Map<number, Snapshot>();
+  private ticks = 0;
+  private failure: unknown = null;
+
+  constructor({ seed, instances }: SimAsk) {
+    this.seed = seed;
+    this.chance = new Chance(seed);
+    this.world = new SimWorld(this.chance.fork(), seed % 2 === 0 ? 'sim' : 'side');
+    this.disk = createMemoryDisk({ deployment: 'sim', mono: () => this.world.clock.now });
+    this.operator = new Operator(
+      this.chance.fork(),
+      new Map(this.world.authorities.map(({ name, identity }) => [name, identity])),
+    );
+    const checks = new TickChecks(this.world);
+    this.planes = new Planes(this.world, this.disk, this.chance.fork(), {
+      ticked: (fleet, report) => {
+        this.ticks += 1;
+        this.guard(() => checks.check(fleet, report, this.planes.ownedForMs));
+        for (const snapshot of this.disk.fleets.get(FLEET)?.snapshots ?? []) this.snapshots.set(snapshot.seq, snapshot);
       },
     });
-    plane = born;
-    born.start().catch((error: unknown) => {
-      if (plane === born) relaunch();
-      else void error;
+    this.faults = new Faults(this.world, this.chance.fork(), this.planes);
+    const store = createMemoryStore({ disk: this.disk });
+    void store.ensureFleet(FLEET);
+    this.write(this.operator.opening(instances), false);
+    this.planes.launch();
+    this.often(() => {
+      const state = this.planes.fleet?.loop.state;
+      if (state !== undefined) this.write(this.operator.whim(state), true);
     });
-  };
-  const relaunch = (): void => {
-    plane?.kill();
-    plane = null;
-    clock.after(world.mood.calm ? 1_000 : crashChance.int(100, 120_000), launch);
-  };
-  const crash = (): void => {
-    if (plane !== null) relaunch();
-  };
-  const write = async (events: Parameters<typeof store.append>[1]): Promise<void> => {
-    if (events.length === 0) return;
-    const now = plane?.fleet?.loop.time();
-    await store.append(FLEET, events, () => now ?? 0);
-    plane?.fleet?.loop.poke();
-  };
-
-  await store.ensureFleet(FLEET);
-  await write(operator.opening(instances));
-  launch();
-  const faults = new Faults(clock, chance.fork(), world, {
-    crash,
-    operate() {
-      const fleet = plane?.fleet;
-      if (fleet != null) void write(operator.whim(fleet.loop.state)).catch(fail);
-    },
-  });
-  beatForever(clock, chance.fork(), world, () => {
-    const fleet = plane?.fleet;
-    const watch = fleet?.liveness;
-    return fleet == null || watch == null ? null : { state: fleet.loop.state, beat: (uid, beat) => watch.beat(uid, beat) };
-  });
-
-  const throwFailure = (): void => {
-    if (failure !== null) throw failure;
-  };
-  for (let at = 0; at < hours * HOUR_MS; at += HOUR_MS / 4) {
-    await clock.runUntil(at + HOUR_MS / 4);
-    throwFailure();
+    beatForever(this.world, this.chance.fork(), this.planes);
+    watchDrift(this.world, this.planes);
+    watchGreen(this.world, this.planes, (error) => this.fail(error));
   }
-  faults.calm();
-  await clock.runUntil(clock.now + 5 * 60_000);
-  const settled = (plane as Plane | null)?.fleet ?? null;
-  if (settled === null) throw new Violated('the control plane does not come back after the last fault');
-  await write(operator.release(settled.loop.state));
-  await clock.runUntil(clock.now + CONVERGES_WITHIN_MS);
-  await dry();
-  throwFailure();
-  const fleet = (plane as Plane | null)?.fleet ?? null;
-  if (fleet === null) throw new Violated('the control plane is gone though no fault struck');
-  checkConverged(fleet, world);
-  const log = await wholeLog(store);
-  checkReplay(log);
-  (plane as Plane | null)?.kill();
-  return {
-    seed,
-    events: log.length,
-    ticks,
-    crashes: lives - 1,
-    operations: log.filter((event) => event.type === 'operation.ended').length,
-    flaps: log.filter((event) => event.type === 'flap.observed').length,
-    simulatedMs: clock.now,
-  };
-}
 
-async function wholeLog(store: ReturnType<typeof createMemoryStore>): Promise<readonly StoredEvent[]> {
-  const log: StoredEvent[] = [];
-  for (;;) {
-    const page = await store.read(FLEET, { after: log.length, limit: 50_000 });
-    if (page.length === 0) return log;
-    log.push(...page);
+  /** Everything goes wrong for so many hours. */
+  async storm(hours: number): Promise<void> {
+    await this.until(hours * HOUR_MS);
+  }
+
+  /** Nothing goes wrong any more: all comes right, and then nothing moves. */
+  async peace(): Promise<void> {
+    const { clock } = this.world;
+    this.faults.calm();
+    await this.until(clock.now + COMES_BACK_WITHIN_MS);
+    const fleet = this.planes.fleet;
+    if (fleet === null) throw new Violated('the control plane does not come back after the last fault');
+    this.write(this.operator.peace(fleet.loop.state), false);
+    await this.until(clock.now + CONVERGES_WITHIN_MS);
+    await dry();
+    checkConverged(this.fleet(), this.world, this.log());
+    const { length } = this.log();
+    await this.until(clock.now + STILL_FOR_MS);
+    const moved = this.log()[length];
+    if (moved !== undefined)
+      throw new Violated(`nothing happened, and yet it writes: ${JSON.stringify(moved).slice(0, 400)}`);
+  }
+
+  read(): SimResult {
+    const log = this.log();
+    const { seed, ticks, snapshots } = this;
+    this.planes.end();
+    checkFlaps(log, this.world.truth);
+    checkReplay(log);
+    checkSnapshots(
+      log,
+      [...snapshots.values()].sort((a, b) => a.seq - b.seq),
+    );
+    const census = takeCensus(log, this.world);
+    return {
+      seed,
+      events: log.length,
+      ticks,
+      lives: this.planes.lives,
+      snapshots: snapshots.size,
+      digest: digestOf(log),
+      census,
+    };
+  }
+
+  private fleet(): NonNullable<Planes['fleet']> {
+    const { fleet } = this.planes;
+    if (fleet === null) throw new Violated('the control plane is gone though no fault struck');
+    return fleet;
+  }
+
+  private async until(at: number): Promise<void> {
+    const { clock } = this.world;
+    while (clock.now < at) {
+      await clock.runUntil(Math.min(at, clock.now + HOUR_MS / 4));
+      if (this.failure !== null) throw this.failure;
+    }
+  }
+
+  private often(act: () => void): void {
+    const chance = this.chance.fork();
+    const next = (): void => {
+      this.world.clock.after(chance.gap(WHIM_EVERY_MS), () => {
+        if (this.world.weather.calm) return;
+        this.guard(act);
+        next();
+      });
+    };
+    next();
+  }
+
+  /** What operators say goes straight to the log; now and then a row is damaged before anybody reads it. */
+  private write(events: Parameters<ReturnType<typeof createMemoryStore>['append']>[1], damaged: boolean): void {
+    if (events.length === 0) return;
+    const now = this.planes.fleet?.loop.time() ?? 0;
+    const head = this.disk.fleets.get(FLEET)?.head ?? 0;
+    // The store in memory writes before it answers: whatever follows finds the rows there.
+    createMemoryStore({ disk: this.disk })
+      .append(FLEET, events, () => now)
+      .catch((error: unknown) => this.fail(error));
+    const rows = this.disk.fleets.get(FLEET)?.rows ?? [];
+    const last = rows.at(-1);
+    if (damaged && last !== undefined && last.uid !== null && this.world.weather.is('corrupt-row'))
+      rows.splice(-1, 1, { ...last, data: '{"half a ro' });
+    this.world.truth.said(logOf(this.disk, head));
+    this.planes.fleet?.loop.poke();
+  }
+
+  log(): readonly StoredEvent[] {
+    return logOf(this.disk);
+  }
+
+  private guard(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  private fail(error: unknown): void {
+    this.failure ??= error;
   }
 }

@@ -5,7 +5,7 @@ import { relent } from '../concern.ts';
 import type { EventData, StoredEvent } from '../events.ts';
 import { MESSAGE_CHARS } from '../limits.ts';
 import type { Agent, FleetState, Instance } from '../model.ts';
-import { recordLoss, recordRecovery } from './target.ts';
+import { recordLoss, recordRecovery, targetOf } from './target.ts';
 
 const UNHEARD: Agent = {
   heard: 'never',
@@ -67,7 +67,8 @@ export function healthChanged(state: FleetState, inst: Instance, data: { ok: boo
 
 /** Given up for silence, and heard again: it may go on. What failed before still counts, or one beat per life resets it (L90). */
 function heard(state: FleetState, inst: Instance): void {
-  recordRecovery(state, inst);
+  // A voice answers silence alone: what was seen stopped or proved missing is not there again because a late beat arrives.
+  if (targetOf(state, inst.spec.target).losses.get(inst.uid)?.kind === 'silent') recordRecovery(state, inst);
   if (inst.concerns.run?.cause === 'silence') relent(inst, 'run');
 }
 

@@ -107,7 +107,8 @@ export function operationEnded(state: FleetState, inst: Instance, data: EventDat
     const before = inst.resource;
     // Folded while it is still in flight: what was asked since it began is not answered by what it began (L30).
     applyLook(state, inst, data.saw, event, data.saw.exit !== null);
-    inst.removing = false;
+    // Destroyed, and proved gone: a deletion is done with it. What listings alone say to be gone may be there yet (L54).
+    inst.removing = operation.kind === 'destroy' && data.saw.state === 'missing';
     // It proved not to have touched the life it was sent to end: a later end of that life is nobody's wish.
     if (data.outcome === 'failed' && data.saw.state === 'running' && before?.incarnation === data.saw.incarnation) inst.endingIncarnation = null;
   }

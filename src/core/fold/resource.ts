@@ -8,7 +8,7 @@
 import { recordFailure } from '../concern.ts';
 import type { StoredEvent } from '../events.ts';
 import { classifyExit, exitText, flapKind } from '../exits.ts';
-import { MAX_PENDING_FLAPS, QUICK_FAILURE_MS } from '../limits.ts';
+import { MAX_ENDED_LIVES, MAX_PENDING_FLAPS, QUICK_FAILURE_MS } from '../limits.ts';
 import type { Exit, FleetState, Instance, Look, Resource } from '../model.ts';
 import { recordLoss, recordRecovery, targetOf } from './target.ts';
 
@@ -29,6 +29,8 @@ export function resourceObserved(
   const ended = how.eventful && look.state === 'stopped' && look.incarnation !== null;
   if (!ended && isStaleLook(inst, how.began)) return;
   if (ended && inst.resource?.incarnation !== look.incarnation) {
+    // Told again, late: what came after it is known already.
+    if (hasEnded(inst, look.incarnation)) return;
     // The end of another life than the one we know: an older one told late, one that nobody saw begin, or a new one
     // that ended before its start was reported. It counts; what we know of the present life stands.
     const present = !alive(inst.resource);
@@ -42,10 +44,14 @@ export function resourceObserved(
 /** What is now known of the resource, from whatever trustworthy source. `proved`: a stop seen in it is an end, not a pause. */
 export function applyLook(state: FleetState, inst: Instance, seen: Look, event: StoredEvent, proved: boolean): void {
   const old = inst.resource;
-  const look = seen.incarnation !== null && seen.incarnation === inst.endedIncarnation && alive(seen) ? stoppedNow(seen, old) : seen;
+  const over = hasEnded(inst, seen.incarnation);
+  const look = over && seen.state === 'running' ? stoppedNow(seen, old) : seen;
   if (alive(old)) {
     const replaced = alive(look) && look.incarnation !== null && old.incarnation !== null && look.incarnation !== old.incarnation;
     if (look.state === 'stopped' || replaced) {
+      const other = look.incarnation !== null && old.incarnation !== null && look.incarnation !== old.incarnation;
+      // Another life has ended since: so has the one we knew, though nobody told how.
+      if (look.state === 'stopped' && other) endLife(state, inst, { incarnation: old.incarnation, exit: null, quick: quickLife(inst, event), proved: true, present: false }, event);
       const incarnation = look.state === 'stopped' ? (look.incarnation ?? old.incarnation) : old.incarnation;
       endLife(state, inst, { incarnation, exit: look.exit, quick: quickLife(inst, event), proved: proved || replaced, present: true }, event);
       const unseenRestarts = Math.max(0, look.restarts - old.restarts - 1);
@@ -55,7 +61,8 @@ export function applyLook(state: FleetState, inst: Instance, seen: Look, event: 
   if (cameAndWent(inst, look)) endLife(state, inst, { incarnation: look.incarnation, exit: look.exit, quick: true, proved: true, present: true }, event);
   if (exists(old) && look.state === 'missing') vanish(state, inst, event);
   const same = old !== null && old.state === look.state && old.incarnation === look.incarnation;
-  const newLife = alive(look) && (!alive(old) || (old.incarnation !== look.incarnation && look.incarnation !== null));
+  // What its authority is about to restart shows the life that ended, until the next one begins.
+  const newLife = alive(look) && !over && (!alive(old) || (old.incarnation !== look.incarnation && look.incarnation !== null));
   const target = targetOf(state, inst.spec.target);
   target.existing += (look.state !== 'missing' ? 1 : 0) - (exists(old) ? 1 : 0);
   claimRef(state, inst, look);
@@ -81,6 +88,8 @@ function cameAndWent(inst: Instance, look: Look): boolean {
   if (look.state !== 'stopped' || look.exit === null || look.incarnation === null || look.incarnation === resource?.incarnation) return false;
   return exists(resource) || (operation !== null && !operation.unstarted);
 }
+
+const hasEnded = (inst: Instance, incarnation: string | null): boolean => incarnation !== null && inst.endedIncarnations.includes(incarnation);
 
 const stoppedNow = (seen: Look, old: Resource | null): Look => ({
   ...seen,
@@ -128,9 +137,9 @@ interface End {
 /** One life is over. Says who is to blame, once. */
 function endLife(state: FleetState, inst: Instance, end: End, event: StoredEvent): void {
   const { incarnation, exit, quick, proved, present } = end;
-  if (incarnation !== null && incarnation === inst.endedIncarnation) return;
-  if (proved) inst.endedIncarnation = incarnation;
-  const planned = inst.desired !== 'running' || (incarnation !== null && incarnation === inst.endingIncarnation);
+  if (hasEnded(inst, incarnation)) return;
+  if (proved && incarnation !== null) inst.endedIncarnations = [...inst.endedIncarnations.slice(1 - MAX_ENDED_LIVES), incarnation];
+  const planned = inst.desired !== 'running' || (incarnation !== null && incarnation === inst.endingIncarnation) || endedByUs(inst, end);
   const exitClass = classifyExit(exit, planned);
   if (exitClass === 'planned') return;
   if (exitClass === 'completed' && inst.spec.lifecycle === 'lazy' && !awaited(inst, event.at)) {
@@ -161,6 +170,24 @@ function endLife(state: FleetState, inst: Instance, end: End, event: StoredEvent
     },
     state.policy.giveUpAfter,
   );
+}
+
+/** While an operation of ours that ends lives is at work, one that ends as if told to ended by that, whichever life it was sent to end. */
+function endedByUs({ operation }: Instance, { exit }: End): boolean {
+  switch (operation?.kind) {
+    case 'stop':
+    case 'sleep':
+    case 'destroy':
+      return true;
+    case 'restart':
+    case 'update': {
+      // These begin a life, too: one that crashes at once does not end as told.
+      const how = exit === null ? 'killed' : classifyExit(exit, false);
+      return how === 'completed' || how === 'killed';
+    }
+    default:
+      return false;
+  }
 }
 
 /** Somebody waits for an answer, or leased its time. Then the exit 0 of a lazy one is no sleep: it would be started, end, and be started without a count. */

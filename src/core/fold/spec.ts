@@ -50,7 +50,7 @@ function newInstance(uid: string, name: string, data: EventData['spec.applied'],
     resource: null,
     runningSince: null,
     endingIncarnation: null,
-    endedIncarnation: null,
+    endedIncarnations: NO_LIVES,
     removing: false,
     completed: false,
     operation: null,
@@ -79,6 +79,7 @@ function newInstance(uid: string, name: string, data: EventData['spec.applied'],
 }
 
 const NO_WORK = { open: false, leaseUntil: null };
+const NO_LIVES: readonly string[] = [];
 const NO_FLAPS: Instance['flaps'] = [];
 const NO_RESTARTS = { crashes: 0, planned: 0 };
 /** One that we start gets its token from the operation that makes it. */

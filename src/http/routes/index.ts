@@ -5,6 +5,7 @@ import { commandRoutes } from './commands.ts';
 import { debugRoutes } from './debug.ts';
 import { eventRoutes } from './events.ts';
 import { fleetRoutes } from './fleets.ts';
+import { agentRoutes } from './heartbeat.ts';
 import { healthRoutes } from './health.ts';
 import { instanceRoutes } from './instances.ts';
 import { orphanRoutes } from './orphans.ts';
@@ -22,5 +23,6 @@ export function allRoutes(control: Control, document: () => object): readonly Ro
     ...orphanRoutes(control),
     ...volumeRoutes(control),
     ...tokenRoutes(control),
+    ...agentRoutes(control),
   ];
 }

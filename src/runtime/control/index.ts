@@ -13,6 +13,7 @@ import { ready } from './ready.ts';
 import { settled } from './settle.ts';
 import { events, logs, watch } from './stream.ts';
 import { removeVolume, volumes } from './volumes.ts';
+import { renewAgentToken } from './agent-token.ts';
 import { createToken, dropToken, identify, tokens } from './tokens.ts';
 
 export function createControl(world: World): Control {
@@ -52,6 +53,8 @@ export function createControl(world: World): Control {
     tokens: () => tokens(world),
     createToken: (ask) => createToken(world, ask),
     dropToken: (name) => dropToken(world, name),
+    heartbeat: (token, read) => world.registry.heartbeat(token, read),
+    renewAgentToken: (fleet, name, by) => renewAgentToken(world, fleet, name, by),
     identify: (token) => identify(world, token),
   };
 }

@@ -14,16 +14,16 @@ import { stateAt } from './history.ts';
 export function viewOf(fleet: Fleet, inst: Instance, spec = false): InstanceView {
   const { state, agenda } = fleet.loop;
   const now = fleet.loop.time();
-  const heard = fleet.liveness?.last(inst.uid) ?? null;
+  const heard = fleet.lastBeat(inst.uid);
   const heartbeat =
     heard === null
       ? null
       : {
-          lastAt: iso(now - Math.round(heard.ageMs)),
+          lastAt: iso(heard.at),
           status: heard.beat.status ?? null,
           activeTasks: heard.beat.activeTasks ?? null,
-          errorRate: null,
-          version: heard.beat.version ?? null,
+          errorRate: heard.beat.errorRate ?? null,
+          version: heard.beat.version ?? inst.agent?.version ?? null,
         };
   return instanceView(state, inst, now, { agenda, heartbeat, spec });
 }

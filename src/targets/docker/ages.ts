@@ -18,13 +18,24 @@ const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
 /** One of each, ms. docker/go-units rounds seconds and minutes down, hours to the nearest, and the rest by rounded hours. */
-const UNITS: { readonly [unit: string]: number } = { second: SECOND, minute: MINUTE, hour: HOUR, day: DAY, week: 7 * DAY, month: 30 * DAY, year: 365 * DAY };
+const UNITS: { readonly [unit: string]: number } = {
+  second: SECOND,
+  minute: MINUTE,
+  hour: HOUR,
+  day: DAY,
+  week: 7 * DAY,
+  month: 30 * DAY,
+  year: 365 * DAY,
+};
 
 /** null for words that tell no age; such a container is asked. */
 export function ageIn(status: string): Age | null {
   // Leaves that state only by a start.
   if (status === 'Created') return { of: status, leastMs: 0, mostMs: Number.POSITIVE_INFINITY };
-  const found = /^(Up|Exited \(\d+\)) (?:Less than a|(\d+)|About an?) (second|minute|hour|day|week|month|year)s?(?: ago)?( \(.*\))?$/.exec(status);
+  const found =
+    /^(Up|Exited \(\d+\)) (?:Less than a|(\d+)|About an?) (second|minute|hour|day|week|month|year)s?(?: ago)?( \(.*\))?$/.exec(
+      status,
+    );
   if (found === null) return null;
   const [, what = '', count = '1', unit = 'second', more = ''] = found;
   const unitMs = UNITS[unit]!;

@@ -16,7 +16,14 @@ import type { Mount } from './volumes.ts';
 
 export interface Changes {
   /** Makes a container under that name; its id. A stranger's under this name is a terminal failure that names it. */
-  make(subject: Subject, name: string, image: Image, mounts: readonly Mount[], restart: RestartPolicy, signal: AbortSignal): Promise<string>;
+  make(
+    subject: Subject,
+    name: string,
+    image: Image,
+    mounts: readonly Mount[],
+    restart: RestartPolicy,
+    signal: AbortSignal,
+  ): Promise<string>;
   /** Starts it, or unpauses it, under the restart policy of its lifecycle. */
   begin(found: Found, subject: Subject, signal: AbortSignal): Promise<void>;
   /** Stops it for good: first the engine is told not to start it again (L22). */
@@ -28,19 +35,49 @@ export interface Changes {
 
 export function createChanges(engine: Engine, scope: Scope, sightings: Sightings): Changes {
   const path = (id: string, verb: string): string => `/containers/${encodeURIComponent(id)}/${verb}`;
-  const post = (id: string, verb: string, signal: AbortSignal, more: { query?: { [name: string]: string | number }; body?: object; withinMs?: number } = {}): Promise<unknown> =>
-    engine.ask({ method: 'POST', path: path(id, verb), doing: `${verb} container ${id.slice(0, 12)}`, withinMs: CHANGE_MS, ...more }, signal);
-  const setPolicy = async ({ Id, HostConfig }: ContainerInspectInfo, policy: RestartPolicy, signal: AbortSignal): Promise<void> => {
+  const post = (
+    id: string,
+    verb: string,
+    signal: AbortSignal,
+    more: { query?: { [name: string]: string | number }; body?: object; withinMs?: number } = {},
+  ): Promise<unknown> =>
+    engine.ask(
+      {
+        method: 'POST',
+        path: path(id, verb),
+        doing: `${verb} container ${id.slice(0, 12)}`,
+        withinMs: CHANGE_MS,
+        ...more,
+      },
+      signal,
+    );
+  const setPolicy = async (
+    { Id, HostConfig }: ContainerInspectInfo,
+    policy: RestartPolicy,
+    signal: AbortSignal,
+  ): Promise<void> => {
     if ((HostConfig.RestartPolicy?.Name || 'no') === policy) return;
     await post(Id, 'update', signal, { body: { RestartPolicy: { Name: policy } } });
   };
 
-  async function make(subject: Subject, name: string, image: Image, mounts: readonly Mount[], restart: RestartPolicy, signal: AbortSignal): Promise<string> {
+  async function make(
+    subject: Subject,
+    name: string,
+    image: Image,
+    mounts: readonly Mount[],
+    restart: RestartPolicy,
+    signal: AbortSignal,
+  ): Promise<string> {
     const body = containerBody(scope, subject, image, mounts, restart);
     const doing = `create container ${name}`;
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return (await engine.ask<{ Id: string }>({ method: 'POST', path: '/containers/create', query: { name }, body, doing, withinMs: CHANGE_MS }, signal)).Id;
+        return (
+          await engine.ask<{ Id: string }>(
+            { method: 'POST', path: '/containers/create', query: { name }, body, doing, withinMs: CHANGE_MS },
+            signal,
+          )
+        ).Id;
       } catch (error) {
         if (!(error instanceof TargetError)) throw error;
         if (statusOf(error) !== 409) throw startFailure(what(subject), runOf(subject.spec), error, null);
@@ -53,12 +90,17 @@ export function createChanges(engine: Engine, scope: Scope, sightings: Sightings
   async function makeRoom(subject: Subject, name: string, again: boolean, signal: AbortSignal): Promise<void> {
     const info = await sightings.inspect(name, signal);
     if (info === null) {
-      if (again) throw transient('name-busy', `the engine says that the name ${name} is taken, and that there is no such container`);
+      if (again)
+        throw transient(
+          'name-busy',
+          `the engine says that the name ${name} is taken, and that there is no such container`,
+        );
       return;
     }
     const owner = ownerIn(info.Config.Labels, scope);
     if (owner?.uid === subject.uid) {
-      if (again || name !== nextName(scope, subject)) throw conflict('exists', `container ${name} has come to be meanwhile`, null);
+      if (again || name !== nextName(scope, subject))
+        throw conflict('exists', `container ${name} has come to be meanwhile`, null);
       await end(info, subject, signal);
       return remove(info.Id, { volumes: false }, signal);
     }
@@ -66,7 +108,10 @@ export function createChanges(engine: Engine, scope: Scope, sightings: Sightings
       owner === null
         ? `it is not ours (image ${info.Config.Image}, created ${info.Created})`
         : `it belongs to an earlier ${owner.fleet}/${owner.instance} (${owner.uid})`;
-    throw terminal('name-taken', `cannot create ${what(subject)}: its name ${name} is held by container ${info.Id.slice(0, 12)}; ${whose}. Rename or remove that one, then reconcile`);
+    throw terminal(
+      'name-taken',
+      `cannot create ${what(subject)}: its name ${name} is held by container ${info.Id.slice(0, 12)}; ${whose}. Rename or remove that one, then reconcile`,
+    );
   }
 
   async function begin({ info, look }: Found, subject: Subject, signal: AbortSignal): Promise<void> {
@@ -90,7 +135,10 @@ export function createChanges(engine: Engine, scope: Scope, sightings: Sightings
       // What is frozen could not end well.
       if (info.State.Paused) await post(info.Id, 'unpause', signal);
       const { stopTimeoutMs } = runOf(subject.spec);
-      await post(info.Id, 'stop', signal, { query: { t: stopSeconds(stopTimeoutMs) }, withinMs: stopTimeoutMs + STOP_AIR_MS });
+      await post(info.Id, 'stop', signal, {
+        query: { t: stopSeconds(stopTimeoutMs) },
+        withinMs: stopTimeoutMs + STOP_AIR_MS,
+      });
     } catch (error) {
       // 304: stopped already; 404: gone; 409: being removed.
       const status = statusOf(error);
@@ -99,22 +147,40 @@ export function createChanges(engine: Engine, scope: Scope, sightings: Sightings
   }
 
   async function remove(id: string, how: { volumes: boolean }, signal: AbortSignal): Promise<void> {
-    const question = { method: 'DELETE', path: `/containers/${encodeURIComponent(id)}`, query: { v: how.volumes }, doing: `remove container ${id.slice(0, 12)}`, withinMs: CHANGE_MS } as const;
+    const question = {
+      method: 'DELETE',
+      path: `/containers/${encodeURIComponent(id)}`,
+      query: { v: how.volumes },
+      doing: `remove container ${id.slice(0, 12)}`,
+      withinMs: CHANGE_MS,
+    } as const;
     try {
       await engine.ask(question, signal);
     } catch (error) {
       if (statusOf(error) === 404) return;
       if (statusOf(error) !== 409) throw error;
       // Being removed already; or somebody started it again.
-      const gone = await becomesTrue(async () => (await removing(id, signal)) === 'gone', GONE_POLL_MS, CHANGE_MS, signal);
-      if (!gone) throw transient('not-removed', `container ${id} is not gone ${CHANGE_MS / 1_000} s after the engine began to remove it`, null, error);
+      const gone = await becomesTrue(
+        async () => (await removing(id, signal)) === 'gone',
+        GONE_POLL_MS,
+        CHANGE_MS,
+        signal,
+      );
+      if (!gone)
+        throw transient(
+          'not-removed',
+          `container ${id} is not gone ${CHANGE_MS / 1_000} s after the engine began to remove it`,
+          null,
+          error,
+        );
     }
   }
 
   async function removing(id: string, signal: AbortSignal): Promise<'gone' | 'removing'> {
     const info = await sightings.inspect(id, signal);
     if (info === null) return 'gone';
-    if (info.State.Running) throw conflict('started-again', `container ${id} was started again while it was to be removed`, null);
+    if (info.State.Running)
+      throw conflict('started-again', `container ${id} was started again while it was to be removed`, null);
     return 'removing';
   }
 

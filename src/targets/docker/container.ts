@@ -33,7 +33,10 @@ export function containerBody(
       RestartPolicy: { Name: restart },
       Mounts: mounts.map(({ volume, path }) => ({ Type: 'volume', Source: volume, Target: path })),
       PortBindings: Object.fromEntries(
-        run.ports.map((port) => [portKey(port), [{ HostIp: port.address, HostPort: port.host === null ? '' : String(port.host) }]]),
+        run.ports.map((port) => [
+          portKey(port),
+          [{ HostIp: port.address, HostPort: port.host === null ? '' : String(port.host) }],
+        ]),
       ),
       ...(run.memoryBytes !== null && { Memory: run.memoryBytes }),
       ...(run.cpus !== null && { NanoCpus: Math.round(run.cpus * 1e9) }),

@@ -63,15 +63,22 @@ export function connect(address: EngineAddress): Engine {
           isStream,
           statusCodes: ACCEPTED,
           abortSignal: over,
-          options: { _query: Object.fromEntries(Object.entries(query).filter(([, value]) => value !== undefined)), _body: body },
+          options: {
+            _query: Object.fromEntries(Object.entries(query).filter(([, value]) => value !== undefined)),
+            _body: body,
+          },
         };
-        modem.dial(options, (error: unknown, data: unknown) => (error === null ? resolve(data) : reject(error)));
+        modem.dial(options, (error, data) => (error === null ? resolve(data) : reject(error)));
       });
       return await unlessAborted(answer, over);
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       if (late.signal.aborted) {
-        throw engineFault('engine-slow', `could not ${doing}: the engine at ${address.text} did not answer within ${withinMs} ms`, error);
+        throw engineFault(
+          'engine-slow',
+          `could not ${doing}: the engine at ${address.text} did not answer within ${withinMs} ms`,
+          error,
+        );
       }
       throw engineFailure(doing, address.text, error);
     } finally {

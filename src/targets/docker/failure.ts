@@ -63,24 +63,50 @@ function unreachable(doing: string, address: string, words: string, error: unkno
     const hint = code === 'EACCES' ? '; this user may not use its socket (is it in the group "docker"?)' : '';
     return refused('no-access', `could not ${doing}: the engine at ${address} lets us not in: ${words}${hint}`, error);
   }
-  return engineFault('engine-unreachable', `could not ${doing}: no answer from the engine at ${address}: ${words}`, error);
+  return engineFault(
+    'engine-unreachable',
+    `could not ${doing}: no answer from the engine at ${address}: ${words}`,
+    error,
+  );
 }
 
 /** What keeps a container from being created or started. `what` names the instance and its container. */
-export function startFailure(what: string, run: { readonly image: string }, error: TargetError, saw: Look | null): TargetError {
+export function startFailure(
+  what: string,
+  run: { readonly image: string },
+  error: TargetError,
+  saw: Look | null,
+): TargetError {
   const status = statusOf(error);
-  if (status === null || error.detail.fault === 'target') return new TargetError(error.detail, saw, { cause: error.cause });
+  if (status === null || error.detail.fault === 'target')
+    return new TargetError(error.detail, saw, { cause: error.cause });
   const words = wordsOf(error);
   const message = (hint: string): string => `could not start ${what}: ${words}; ${hint}`;
   const gone = /get (\S+): no such volume|mount source "[^"]*\/volumes\/([^"/]+)\/_data"/.exec(words);
   if (gone) return dataMissing(what, gone[1] ?? gone[2] ?? '?', saw);
   if (/port is already allocated|address already in use|failed to bind/i.test(words)) {
-    return transient('port-taken', message('free that port, or leave the host port out of run.ports to get any free one'), saw, error.cause);
+    return transient(
+      'port-taken',
+      message('free that port, or leave the host port out of run.ports to get any free one'),
+      saw,
+      error.cause,
+    );
   }
-  if (/executable file not found|no such file or directory|exec format error|is a directory|permission denied/i.test(words) && /exec|shim|runc|OCI/i.test(words)) {
-    return terminal('command-not-found', message(`correct run.command or run.entrypoint, or the image ${run.image}`), saw, error.cause);
+  if (
+    /executable file not found|no such file or directory|exec format error|is a directory|permission denied/i.test(
+      words,
+    ) &&
+    /exec|shim|runc|OCI/i.test(words)
+  ) {
+    return terminal(
+      'command-not-found',
+      message(`correct run.command or run.entrypoint, or the image ${run.image}`),
+      saw,
+      error.cause,
+    );
   }
-  if (/no command specified/i.test(words)) return terminal('command-missing', message('say run.command'), saw, error.cause);
+  if (/no command specified/i.test(words))
+    return terminal('command-missing', message('say run.command'), saw, error.cause);
   if (/unable to find (user|group)|no matching entries in passwd/i.test(words)) {
     return terminal('user-missing', message(`correct run.user, or the image ${run.image}`), saw, error.cause);
   }

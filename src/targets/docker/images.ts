@@ -22,7 +22,12 @@ interface ImageAnswer {
 }
 
 /** The image to run; pulled where it has to be. Terminal when it is not to be had. */
-export async function imageFor(engine: Engine, records: Records, subject: Subject, signal: AbortSignal): Promise<Image> {
+export async function imageFor(
+  engine: Engine,
+  records: Records,
+  subject: Subject,
+  signal: AbortSignal,
+): Promise<Image> {
   const { image: declared, pull } = runOf(subject.spec);
   const pinned = records.get(subject.uid).image;
   if (pinned?.declared === declared && pinned.infra === subject.infraHash) {
@@ -32,13 +37,20 @@ export async function imageFor(engine: Engine, records: Records, subject: Subjec
   if (pull === 'always') await pullImage(engine, declared, signal);
   let image = await inspect(engine, declared, signal);
   if (image === null && pull === 'never') {
-    throw terminal('image-missing', `image ${declared} is not on the engine at ${engine.address}, and run.pull is "never"; load it there, or let it be pulled`);
+    throw terminal(
+      'image-missing',
+      `image ${declared} is not on the engine at ${engine.address}, and run.pull is "never"; load it there, or let it be pulled`,
+    );
   }
   if (image === null) {
     await pullImage(engine, declared, signal);
     image = await inspect(engine, declared, signal);
   }
-  if (image === null) throw terminal('image-missing', `image ${declared} was pulled, and is not on the engine at ${engine.address} all the same`);
+  if (image === null)
+    throw terminal(
+      'image-missing',
+      `image ${declared} was pulled, and is not on the engine at ${engine.address} all the same`,
+    );
   records.put(subject.uid, { image: { declared, infra: subject.infraHash, id: image.id } });
   return image;
 }
@@ -58,7 +70,10 @@ async function pullImage(engine: Engine, name: string, outer: AbortSignal): Prom
   try {
     // Without a tag the engine would pull every tag there is.
     const fromImage = /[:@][^/]*$/.test(name) ? name : `${name}:latest`;
-    const stream = await engine.stream({ method: 'POST', path: '/images/create', query: { fromImage }, doing: `pull ${name}`, withinMs: PULL_MS }, signal);
+    const stream = await engine.stream(
+      { method: 'POST', path: '/images/create', query: { fromImage }, doing: `pull ${name}`, withinMs: PULL_MS },
+      signal,
+    );
     for await (const line of linesOf(stream)) {
       const { error, status } = JSON.parse(line) as { readonly error?: string; readonly status?: string };
       if (error !== undefined) throw new Error(error);
@@ -66,7 +81,13 @@ async function pullImage(engine: Engine, name: string, outer: AbortSignal): Prom
     }
   } catch (error) {
     if (outer.aborted) throw outer.reason;
-    if (late.aborted) throw transient('image-slow', `image ${name} was not pulled within ${PULL_MS / 60_000} minutes; last: ${progress}`, null, error);
+    if (late.aborted)
+      throw transient(
+        'image-slow',
+        `image ${name} was not pulled within ${PULL_MS / 60_000} minutes; last: ${progress}`,
+        null,
+        error,
+      );
     throw pullFailure(engine, name, error);
   }
 }
@@ -74,7 +95,9 @@ async function pullImage(engine: Engine, name: string, outer: AbortSignal): Prom
 function pullFailure(engine: Engine, name: string, error: unknown): TargetError {
   if (error instanceof TargetError && error.detail.fault === 'target') return error;
   const words = wordsOf(error);
-  const never = statusOf(error) === 404 || /not found|unknown|denied|unauthorized|does not exist|no matching manifest|invalid reference/i.test(words);
+  const never =
+    statusOf(error) === 404 ||
+    /not found|unknown|denied|unauthorized|does not exist|no matching manifest|invalid reference/i.test(words);
   const message = `image ${name} is not to be had by the engine at ${engine.address}: ${words}`;
   if (never) return terminal('image-missing', `${message}; correct run.image, or load the image there`, null, error);
   return transient('image-unreachable', message, null, error);

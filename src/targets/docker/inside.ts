@@ -22,13 +22,30 @@ export interface Usage {
 }
 
 /** To its end. Aborting ends the wait; the command itself runs on, since the engine has no way to end it. */
-export async function execute(engine: Engine, id: string, command: readonly string[], signal: AbortSignal): Promise<Executed> {
+export async function execute(
+  engine: Engine,
+  id: string,
+  command: readonly string[],
+  signal: AbortSignal,
+): Promise<Executed> {
   const doing = `run ${command[0] ?? 'nothing'} in ${id}`;
   const body = { AttachStdout: true, AttachStderr: true, Cmd: command };
-  const { Id } = await engine.ask<{ Id: string }>({ method: 'POST', path: `/containers/${id}/exec`, body, doing }, signal);
-  const start = { method: 'POST', path: `/exec/${Id}/start`, body: { Detach: false, Tty: false }, doing, withinMs: CHANGE_MS } as const;
+  const { Id } = await engine.ask<{ Id: string }>(
+    { method: 'POST', path: `/containers/${id}/exec`, body, doing },
+    signal,
+  );
+  const start = {
+    method: 'POST',
+    path: `/exec/${Id}/start`,
+    body: { Detach: false, Tty: false },
+    doing,
+    withinMs: CHANGE_MS,
+  } as const;
   const output = await collect(framesOf(await engine.stream(start, signal)), EXEC_OUTPUT_BYTES);
-  const { ExitCode } = await engine.ask<{ ExitCode: number | null }>({ method: 'GET', path: `/exec/${Id}/json`, doing }, signal);
+  const { ExitCode } = await engine.ask<{ ExitCode: number | null }>(
+    { method: 'GET', path: `/exec/${Id}/json`, doing },
+    signal,
+  );
   return { code: ExitCode, output };
 }
 
@@ -41,14 +58,28 @@ interface CpuStats {
 interface StatsAnswer {
   readonly cpu_stats: CpuStats;
   readonly precpu_stats: CpuStats;
-  readonly memory_stats: { readonly usage?: number; readonly limit?: number; readonly stats?: { readonly [name: string]: number } };
+  readonly memory_stats: {
+    readonly usage?: number;
+    readonly limit?: number;
+    readonly stats?: { readonly [name: string]: number };
+  };
   readonly pids_stats: { readonly current?: number };
 }
 
 /** One sample; the engine takes a second for it. Formulas: Engine API, "ContainerStats". */
 export async function usage(engine: Engine, id: string, signal: AbortSignal): Promise<Usage> {
-  const question = { method: 'GET', path: `/containers/${id}/stats`, query: { stream: false }, doing: `measure ${id}` } as const;
-  const { cpu_stats: now, precpu_stats: before, memory_stats: memory, pids_stats: pids } = await engine.ask<StatsAnswer>(question, signal);
+  const question = {
+    method: 'GET',
+    path: `/containers/${id}/stats`,
+    query: { stream: false },
+    doing: `measure ${id}`,
+  } as const;
+  const {
+    cpu_stats: now,
+    precpu_stats: before,
+    memory_stats: memory,
+    pids_stats: pids,
+  } = await engine.ask<StatsAnswer>(question, signal);
   const system = (now.system_cpu_usage ?? 0) - (before.system_cpu_usage ?? 0);
   const own = now.cpu_usage.total_usage - before.cpu_usage.total_usage;
   const cache = memory.stats?.['total_inactive_file'] ?? memory.stats?.['inactive_file'] ?? 0; // cgroup v1, v2

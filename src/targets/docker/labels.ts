@@ -64,12 +64,14 @@ export function scopeFilter(scope: Scope, uid?: string): readonly string[] {
 }
 
 /** One name, one container: a second one of the same instance cannot come to be. Fleet and instance names have no dots. */
-export const containerName = (scope: Scope, owner: Owner): string => `holdfast-${short(scope)}.${owner.fleet}.${owner.instance}`;
+export const containerName = (scope: Scope, owner: Owner): string =>
+  `holdfast-${short(scope)}.${owner.fleet}.${owner.instance}`;
 
 /** While an update prepares the next container, the present one keeps the name. */
 export const nextName = (scope: Scope, owner: Owner): string => `${containerName(scope, owner)}.next`;
 
 /** With the uid: an instance that is declared again under an old name does not inherit the data of its predecessor (L80). */
-export const volumeName = (scope: Scope, owner: Owner, key: string): string => `${containerName(scope, owner)}.${key}.${owner.uid}`;
+export const volumeName = (scope: Scope, owner: Owner, key: string): string =>
+  `${containerName(scope, owner)}.${key}.${owner.uid}`;
 
 const short = ({ deployment }: Scope): string => sha256(deployment).slice(0, 8);

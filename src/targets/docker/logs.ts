@@ -26,7 +26,12 @@ export async function* output(engine: Engine, id: string, cut: Cut, signal: Abor
     since: cut.since ?? undefined,
     until: cut.until ?? undefined,
   };
-  yield* framesOf(await engine.stream({ method: 'GET', path: `/containers/${id}/logs`, query, doing: `read the output of ${id.slice(0, 12)}` }, signal));
+  yield* framesOf(
+    await engine.stream(
+      { method: 'GET', path: `/containers/${id}/logs`, query, doing: `read the output of ${id.slice(0, 12)}` },
+      signal,
+    ),
+  );
 }
 
 /** Output of the present (or last) life of this container; while following, of its later ones, too. Ends quietly on abort. */
@@ -57,16 +62,30 @@ export async function* lifeOutput(
 }
 
 /** Output of earlier lives of this container, if it had any. */
-export async function earlierOutput(engine: Engine, info: ContainerInspectInfo, tail: number, signal: AbortSignal): Promise<Buffer> {
+export async function earlierOutput(
+  engine: Engine,
+  info: ContainerInspectInfo,
+  tail: number,
+  signal: AbortSignal,
+): Promise<Buffer> {
   const until = lifeBegan(info, START_STAMP_MS);
-  return until === null ? Buffer.alloc(0) : collect(output(engine, info.Id, { tail, until }, signal), Number.POSITIVE_INFINITY);
+  return until === null
+    ? Buffer.alloc(0)
+    : collect(output(engine, info.Id, { tail, until }, signal), Number.POSITIVE_INFINITY);
 }
 
 /** The last words of the life that ended, as text; null when there are none, or the engine does not keep them. */
-export async function lastWords(engine: Engine, info: ContainerInspectInfo, outer: AbortSignal): Promise<string | null> {
+export async function lastWords(
+  engine: Engine,
+  info: ContainerInspectInfo,
+  outer: AbortSignal,
+): Promise<string | null> {
   try {
     const signal = AbortSignal.any([outer, AbortSignal.timeout(EXIT_OUTPUT_MS)]);
-    const bytes = await collect(output(engine, info.Id, { tail: EXIT_OUTPUT_LINES, since: lifeBegan(info, START_STAMP_MS) }, signal), EXIT_OUTPUT_BYTES);
+    const bytes = await collect(
+      output(engine, info.Id, { tail: EXIT_OUTPUT_LINES, since: lifeBegan(info, START_STAMP_MS) }, signal),
+      EXIT_OUTPUT_BYTES,
+    );
     return bytes.length === 0 ? null : textOf(bytes);
   } catch (error) {
     if (outer.aborted) throw error;
@@ -76,7 +95,7 @@ export async function lastWords(engine: Engine, info: ContainerInspectInfo, oute
 
 /** The last `most` bytes. */
 export async function collect(chunks: AsyncIterable<Uint8Array>, most: number): Promise<Buffer> {
-  let kept = Buffer.alloc(0);
+  let kept: Buffer = Buffer.alloc(0);
   const parts: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of chunks) {

@@ -10,7 +10,15 @@ import { constants } from 'node:os';
 import type { Exit, JsonObject, Look } from '../../core/model.ts';
 import { infraIn } from './labels.ts';
 
-export const MISSING: Look = { state: 'missing', ref: null, incarnation: null, infra: null, exit: null, restarts: 0, attrs: {} };
+export const MISSING: Look = {
+  state: 'missing',
+  ref: null,
+  incarnation: null,
+  infra: null,
+  exit: null,
+  restarts: 0,
+  attrs: {},
+};
 
 const NEVER = '0001-01-01T00:00:00Z';
 
@@ -79,7 +87,10 @@ export function exitWith(code: number, oom: boolean, output: string | null): Exi
 }
 
 /** When output of the present (or last) life can begin, as the engine counts seconds; null: with the container itself. */
-export function lifeBegan({ State: { StartedAt, FinishedAt } }: ContainerInspectInfo, startStampMs: number): string | null {
+export function lifeBegan(
+  { State: { StartedAt, FinishedAt } }: ContainerInspectInfo,
+  startStampMs: number,
+): string | null {
   if (StartedAt === NEVER) return null;
   // While it runs, the end before is known exactly.
   if (FinishedAt < StartedAt) return FinishedAt === NEVER ? null : stamp(FinishedAt, 0);
@@ -89,7 +100,10 @@ export function lifeBegan({ State: { StartedAt, FinishedAt } }: ContainerInspect
 /** "2026-01-01T00:00:00.123456789Z" → "1767225600.123456789", less so many milliseconds. */
 export function stamp(iso: string, lessMs: number): string {
   const nanos = (/\.(\d{1,9})/.exec(iso)?.[1] ?? '').padEnd(9, '0');
-  const whole = BigInt(Math.floor(Date.parse(iso.replace(/\.\d+/, '')) / 1_000)) * 1_000_000_000n + BigInt(nanos) - BigInt(lessMs) * 1_000_000n;
+  const whole =
+    BigInt(Math.floor(Date.parse(iso.replace(/\.\d+/, '')) / 1_000)) * 1_000_000_000n +
+    BigInt(nanos) -
+    BigInt(lessMs) * 1_000_000n;
   return `${whole / 1_000_000_000n}.${String(whole % 1_000_000_000n).padStart(9, '0')}`;
 }
 

@@ -78,9 +78,12 @@ export class Notices {
 
   #enqueue(event: EngineEvent): void {
     const before = this.#queues.get(event.id) ?? Promise.resolve();
-    const mine = before.then(() => this.#handle(event)).catch((error: unknown) => {
-      if (!this.#closing.aborted) this.lookAgain(`after "${event.action}" container ${event.id} could not be looked at: ${String(error)}`);
-    });
+    const mine = before
+      .then(() => this.#handle(event))
+      .catch((error: unknown) => {
+        if (!this.#closing.aborted)
+          this.lookAgain(`after "${event.action}" container ${event.id} could not be looked at: ${String(error)}`);
+      });
     this.#queues.set(event.id, mine);
     void mine.then(() => {
       if (this.#queues.get(event.id) === mine) this.#queues.delete(event.id);
@@ -91,7 +94,8 @@ export class Notices {
     const { action, id, owner } = event;
     if (this.#removed.has(id)) return;
     if (action === 'destroy') this.#sightings.forget(id);
-    if (action === 'destroy' || action === 'pause') return this.lookAgain(`container ${id} of ${owner.instance}: ${action}`);
+    if (action === 'destroy' || action === 'pause')
+      return this.lookAgain(`container ${id} of ${owner.instance}: ${action}`);
     const before = this.#sightings.last(id);
     const found = await this.#sightings.look(id, this.#closing);
     if (found === null) return this.lookAgain(`container ${id} of ${owner.instance} is gone after "${action}"`);
@@ -114,7 +118,13 @@ export class Notices {
     if (info.State.Restarting) {
       const incarnation = incarnationOf(info);
       if (incarnation === told) return null;
-      return { ...look, state: 'stopped', incarnation, attrs, exit: exitOf(info, await lastWords(this.#engine, info, this.#closing)) };
+      return {
+        ...look,
+        state: 'stopped',
+        incarnation,
+        attrs,
+        exit: exitOf(info, await lastWords(this.#engine, info, this.#closing)),
+      };
     }
     const known = before?.state === 'running' || before?.state === 'changing' ? before.incarnation : null;
     if (known === null || known === look.incarnation || known === told) return null;

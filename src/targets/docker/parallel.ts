@@ -1,5 +1,9 @@
 /** Work on many things, only so many at once; answers in the order of the things. The first failure ends it. */
-export async function eachOf<T, R>(things: readonly T[], parallel: number, work: (thing: T) => Promise<R>): Promise<R[]> {
+export async function eachOf<T, R>(
+  things: readonly T[],
+  parallel: number,
+  work: (thing: T) => Promise<R>,
+): Promise<R[]> {
   const results: R[] = [];
   let next = 0;
   let failed = false;

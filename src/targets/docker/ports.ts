@@ -6,7 +6,8 @@ import { isIP } from 'node:net';
 import * as z from 'zod';
 import type { PublishedPort } from './run.ts';
 
-const PORT_WORDS = 'expected a port: 8080, "9000:8080", "127.0.0.1:9000:8080", or { container: 8080, host: 9000, address: 127.0.0.1 }';
+const PORT_WORDS =
+  'expected a port: 8080, "9000:8080", "127.0.0.1:9000:8080", or { container: 8080, host: 9000, address: 127.0.0.1 }';
 const NUMBER_WORDS = 'expected a port number, 1 to 65535';
 const number = z.int(NUMBER_WORDS).min(1, NUMBER_WORDS).max(65_535, NUMBER_WORDS);
 const address = z.string().refine((text) => isIP(text) !== 0, 'expected an IP address, like 127.0.0.1 or 0.0.0.0');
@@ -15,7 +16,12 @@ export const portSchema = z.union(
   [
     number,
     z.string().refine((text) => parsePort(text) !== null, PORT_WORDS),
-    z.strictObject({ container: number, host: number.optional(), address: address.optional(), protocol: z.enum(['tcp', 'udp']).optional() }),
+    z.strictObject({
+      container: number,
+      host: number.optional(),
+      address: address.optional(),
+      protocol: z.enum(['tcp', 'udp']).optional(),
+    }),
   ],
   { error: PORT_WORDS },
 );
@@ -25,7 +31,10 @@ type PortDocument = z.infer<typeof portSchema>;
 const LOOPBACK = '127.0.0.1';
 
 /** Frozen; what is said twice is told. */
-export function portsOf(documents: readonly PortDocument[], fail: (path: string, message: string) => void): readonly PublishedPort[] {
+export function portsOf(
+  documents: readonly PortDocument[],
+  fail: (path: string, message: string) => void,
+): readonly PublishedPort[] {
   const seen = new Set<string>();
   return documents.flatMap((document, at) => {
     const port = portOf(document);
@@ -37,12 +46,18 @@ export function portsOf(documents: readonly PortDocument[], fail: (path: string,
 }
 
 /** As the engine writes it. */
-export const portKey = ({ container, protocol }: Pick<PublishedPort, 'container' | 'protocol'>): string => `${container}/${protocol}`;
+export const portKey = ({ container, protocol }: Pick<PublishedPort, 'container' | 'protocol'>): string =>
+  `${container}/${protocol}`;
 
 function portOf(document: PortDocument): PublishedPort {
   if (typeof document === 'number') return { container: document, protocol: 'tcp', host: null, address: LOOPBACK };
   if (typeof document === 'string') return parsePort(document)!; // The schema has refused what cannot be parsed.
-  return { container: document.container, protocol: document.protocol ?? 'tcp', host: document.host ?? null, address: document.address ?? LOOPBACK };
+  return {
+    container: document.container,
+    protocol: document.protocol ?? 'tcp',
+    host: document.host ?? null,
+    address: document.address ?? LOOPBACK,
+  };
 }
 
 function parsePort(text: string): PublishedPort | null {
@@ -52,5 +67,10 @@ function parsePort(text: string): PublishedPort | null {
   const bare = at.replace(/^\[|\]$/g, '');
   const numbers = [Number(container), ...(host === '' ? [] : [Number(host)])];
   if (isIP(bare) === 0 || numbers.some((one) => one < 1 || one > 65_535)) return null;
-  return { container: Number(container), protocol: protocol === 'udp' ? 'udp' : 'tcp', host: host === '' ? null : Number(host), address: bare };
+  return {
+    container: Number(container),
+    protocol: protocol === 'udp' ? 'udp' : 'tcp',
+    host: host === '' ? null : Number(host),
+    address: bare,
+  };
 }

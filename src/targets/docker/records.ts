@@ -38,7 +38,11 @@ export function openRecords(dataDir: string, target: string): Records {
     } catch (error) {
       if (isMissing(error)) return NOTHING;
       // Half of a safeguard must not look like none: whoever damaged the file has to see it.
-      throw engineFault('record-unreadable', `cannot read ${fileOf(uid)}: ${String(error)}; repair or remove it`, error);
+      throw engineFault(
+        'record-unreadable',
+        `cannot read ${fileOf(uid)}: ${String(error)}; repair or remove it`,
+        error,
+      );
     }
   }
 

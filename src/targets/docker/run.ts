@@ -13,7 +13,16 @@ import { durationSchema } from '../../core/manifest/schema.ts';
 import { checkShape } from '../../core/manifest/shape.ts';
 import type { JsonObject, Spec } from '../../core/model.ts';
 import { formatDuration, formatSize, parseDuration, parseSize } from '../../core/units.ts';
-import { ARGUMENT_BYTES, COMMAND_ITEMS, ENV_ITEMS, MEMORY_MIN_BYTES, PORT_ITEMS, STOP_TIMEOUT_DEFAULT_MS, STOP_TIMEOUT_MAX_MS, VOLUME_ITEMS } from './limits.ts';
+import {
+  ARGUMENT_BYTES,
+  COMMAND_ITEMS,
+  ENV_ITEMS,
+  MEMORY_MIN_BYTES,
+  PORT_ITEMS,
+  STOP_TIMEOUT_DEFAULT_MS,
+  STOP_TIMEOUT_MAX_MS,
+  VOLUME_ITEMS,
+} from './limits.ts';
 import { portSchema, portsOf } from './ports.ts';
 
 /** A frozen `run` section. */
@@ -57,9 +66,14 @@ const RESERVED_PREFIX = 'HOLDFAST_';
 const argument = z
   .string('expected a string (put it in quotes)')
   .refine((text) => !text.includes('\0'), 'must not contain a NUL character')
-  .refine((text) => Buffer.byteLength(text) <= ARGUMENT_BYTES, `is longer than the ${ARGUMENT_BYTES} bytes that a kernel accepts`);
+  .refine(
+    (text) => Buffer.byteLength(text) <= ARGUMENT_BYTES,
+    `is longer than the ${ARGUMENT_BYTES} bytes that a kernel accepts`,
+  );
 
-const words = z.array(argument, 'expected a list of strings, like [node, agent.js]').max(COMMAND_ITEMS, `at most ${COMMAND_ITEMS} items`);
+const words = z
+  .array(argument, 'expected a list of strings, like [node, agent.js]')
+  .max(COMMAND_ITEMS, `at most ${COMMAND_ITEMS} items`);
 
 const absolute = z
   .string('expected an absolute path in the container')
@@ -72,7 +86,10 @@ const environment = z
     z
       .string()
       .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'a name consists of letters, digits and _, and does not begin with a digit')
-      .refine((name) => !name.startsWith(RESERVED_PREFIX), `names that begin with ${RESERVED_PREFIX} are set by Holdfast itself`),
+      .refine(
+        (name) => !name.startsWith(RESERVED_PREFIX),
+        `names that begin with ${RESERVED_PREFIX} are set by Holdfast itself`,
+      ),
     argument,
   )
   .refine((env) => Object.keys(env).length <= ENV_ITEMS, `has more than ${ENV_ITEMS} entries`);
@@ -82,34 +99,66 @@ const volume = z.union(
     dataPath,
     z.strictObject({
       path: dataPath,
-      name: z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/, 'expected the name of a volume of the engine').optional(),
+      name: z
+        .string()
+        .regex(/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/, 'expected the name of a volume of the engine')
+        .optional(),
     }),
   ],
   { error: 'expected a string or a map' },
 );
 
 const volumes = z
-  .record(z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$/, 'a name has lower-case letters, digits and "-", at most 40 characters'), volume)
+  .record(
+    z
+      .string()
+      .regex(
+        /^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$/,
+        'a name has lower-case letters, digits and "-", at most 40 characters',
+      ),
+    volume,
+  )
   .refine((all) => Object.keys(all).length <= VOLUME_ITEMS, `has more than ${VOLUME_ITEMS} volumes`)
-  .refine((all) => new Set(Object.values(all).map(pathOf)).size === Object.keys(all).length, 'two volumes have the same path');
+  .refine(
+    (all) => new Set(Object.values(all).map(pathOf)).size === Object.keys(all).length,
+    'two volumes have the same path',
+  );
 
 const MEMORY_WORDS = `expected a size with its unit, like "512m", at least ${formatSize(MEMORY_MIN_BYTES)}`;
 const STOP_WORDS = `expected a time with its unit, like "30s"; at most ${formatDuration(STOP_TIMEOUT_MAX_MS)}`;
 
 const runSchema = z.strictObject({
-  image: z.string('expected the name of an image, like "bot:4"').regex(/^[a-z0-9][\w.:/@+-]{0,510}$/i, 'expected the name of an image, like "bot:4"'),
+  image: z
+    .string('expected the name of an image, like "bot:4"')
+    .regex(/^[a-z0-9][\w.:/@+-]{0,510}$/i, 'expected the name of an image, like "bot:4"'),
   pull: z.enum(['missing', 'always', 'never'], 'expected missing, always or never').optional(),
   entrypoint: words.min(1, 'must name a program').optional(),
   command: words.min(1, 'must not be empty; leave it out for what the image says').optional(),
   workdir: absolute.optional(),
-  user: z.string('expected a user, like "1000:1000" (put it in quotes)').regex(/^[\w.-]+(:[\w.-]+)?$/, 'expected a user, like "node" or "1000:1000"').optional(),
-  stopSignal: z.string().regex(/^SIG[A-Z0-9+]{2,10}$/, 'expected the name of a signal, like SIGTERM').refine((name) => !/^SIG(STOP|TSTP|CONT|TTIN|TTOU)$/.test(name), 'is no signal that ends anything').optional(),
-  stopTimeout: durationSchema.refine((text) => (parseDuration(text) ?? Infinity) <= STOP_TIMEOUT_MAX_MS, STOP_WORDS).optional(),
+  user: z
+    .string('expected a user, like "1000:1000" (put it in quotes)')
+    .regex(/^[\w.-]+(:[\w.-]+)?$/, 'expected a user, like "node" or "1000:1000"')
+    .optional(),
+  stopSignal: z
+    .string()
+    .regex(/^SIG[A-Z0-9+]{2,10}$/, 'expected the name of a signal, like SIGTERM')
+    .refine((name) => !/^SIG(STOP|TSTP|CONT|TTIN|TTOU)$/.test(name), 'is no signal that ends anything')
+    .optional(),
+  stopTimeout: durationSchema
+    .refine((text) => (parseDuration(text) ?? Infinity) <= STOP_TIMEOUT_MAX_MS, STOP_WORDS)
+    .optional(),
   env: environment.optional(),
   ports: z.array(portSchema).max(PORT_ITEMS, `at most ${PORT_ITEMS} ports`).optional(),
   volumes: volumes.optional(),
-  memory: z.string(MEMORY_WORDS).refine((text) => (parseSize(text) ?? 0) >= MEMORY_MIN_BYTES, MEMORY_WORDS).optional(),
-  cpus: z.number('expected a number of cores, like 0.5').min(0.01, 'at least 0.01').max(1_024, 'at most 1024').optional(),
+  memory: z
+    .string(MEMORY_WORDS)
+    .refine((text) => (parseSize(text) ?? 0) >= MEMORY_MIN_BYTES, MEMORY_WORDS)
+    .optional(),
+  cpus: z
+    .number('expected a number of cores, like 0.5')
+    .min(0.01, 'at least 0.01')
+    .max(1_024, 'at most 1024')
+    .optional(),
   pids: z.int('expected a whole number').min(1, 'at least 1').max(4_194_304, 'at most 4194304').optional(),
 });
 
@@ -121,7 +170,9 @@ const NEVER: { readonly [key: string]: string } = {
   restart: 'follows from lifecycle: hot or lazy',
 };
 
-export function freezeRun(raw: JsonObject): { ok: true; run: JsonObject } | { ok: false; problems: readonly { path: string; message: string }[] } {
+export function freezeRun(
+  raw: JsonObject,
+): { ok: true; run: JsonObject } | { ok: false; problems: readonly { path: string; message: string }[] } {
   const problems: { path: string; message: string }[] = [];
   const given = checkShape(runSchema, raw, 'now', (path, message) => {
     const never = path.length === 1 ? NEVER[String(path[0])] : undefined;
@@ -138,10 +189,15 @@ export function freezeRun(raw: JsonObject): { ok: true; run: JsonObject } | { ok
     workdir: given.workdir ?? null,
     user: given.user ?? null,
     stopSignal: given.stopSignal ?? null,
-    stopTimeoutMs: given.stopTimeout === undefined ? STOP_TIMEOUT_DEFAULT_MS : (parseDuration(given.stopTimeout) ?? STOP_TIMEOUT_DEFAULT_MS),
+    stopTimeoutMs:
+      given.stopTimeout === undefined
+        ? STOP_TIMEOUT_DEFAULT_MS
+        : (parseDuration(given.stopTimeout) ?? STOP_TIMEOUT_DEFAULT_MS),
     env: given.env ?? {},
     ports,
-    volumes: Object.fromEntries(Object.entries(given.volumes ?? {}).map(([key, one]) => [key, { path: pathOf(one), name: nameOf(one) }])),
+    volumes: Object.fromEntries(
+      Object.entries(given.volumes ?? {}).map(([key, one]) => [key, { path: pathOf(one), name: nameOf(one) }]),
+    ),
     memoryBytes: given.memory === undefined ? null : parseSize(given.memory),
     cpus: given.cpus ?? null,
     pids: given.pids ?? null,

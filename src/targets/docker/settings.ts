@@ -36,15 +36,23 @@ const settingsSchema = z.strictObject({
     .string()
     .regex(/^(unix:\/\/\/\S+|tcp:\/\/[^\s/@]+:\d{1,5}|ssh:\/\/(?:[^\s/@:]+@)?[^\s/@:]+(?::\d{1,5})?)\/?$/, HOST_WORDS)
     .optional(),
-  certs: z.string().startsWith('/', 'expected the absolute path of a folder with ca.pem, cert.pem and key.pem').optional(),
-  hostKey: z.string().regex(/^SHA256:[A-Za-z0-9+/]{43}=?$/, 'expected a fingerprint as ssh-keygen -l shows it: "SHA256:…"').optional(),
+  certs: z
+    .string()
+    .startsWith('/', 'expected the absolute path of a folder with ca.pem, cert.pem and key.pem')
+    .optional(),
+  hostKey: z
+    .string()
+    .regex(/^SHA256:[A-Za-z0-9+/]{43}=?$/, 'expected a fingerprint as ssh-keygen -l shows it: "SHA256:…"')
+    .optional(),
   identityFile: z.string().startsWith('/', 'expected the absolute path of a private key').optional(),
 });
 
 /** Throws a terminal `TargetError` that names everything wrong. */
 export function engineAddress(settings: JsonObject, name: string, env: Environment = process.env): EngineAddress {
   const problems: string[] = [];
-  const given = checkShape(settingsSchema, settings, 'now', (path, message) => problems.push(`targets.${name}.${formatPath(path)}: ${message}`));
+  const given = checkShape(settingsSchema, settings, 'now', (path, message) =>
+    problems.push(`targets.${name}.${formatPath(path)}: ${message}`),
+  );
   if (given === null) throw refused('bad-settings', problems.join('; '));
   const text = given.host ?? fromEnvironment(env);
   if (text.startsWith('unix://')) return unix(text);
@@ -62,10 +70,22 @@ function fromEnvironment(env: Environment): string {
 }
 
 // The client fills in what we leave out from its own reading of the environment, so nothing is left out.
-const NOTHING: DockerOptions = { host: undefined, port: undefined, username: undefined, ca: undefined, cert: undefined, key: undefined, timeout: undefined };
+const NOTHING: DockerOptions = {
+  host: undefined,
+  port: undefined,
+  username: undefined,
+  ca: undefined,
+  cert: undefined,
+  key: undefined,
+  timeout: undefined,
+};
 
 function unix(text: string): EngineAddress {
-  return { text, host: '127.0.0.1', options: { ...NOTHING, socketPath: text.slice('unix://'.length), protocol: 'http' } };
+  return {
+    text,
+    host: '127.0.0.1',
+    options: { ...NOTHING, socketPath: text.slice('unix://'.length), protocol: 'http' },
+  };
 }
 
 const secured = (env: Environment, url: URL): boolean => (env['DOCKER_TLS_VERIFY'] ?? '') !== '' || url.port === '2376';
@@ -77,13 +97,27 @@ function tcp(text: string, url: URL, certs: string | undefined, name: string): E
     try {
       return readFileSync(join(certs, file));
     } catch (error) {
-      throw refused('bad-settings', `target "${name}" needs ${join(certs, file)} to speak TLS: ${String(error)}`, error);
+      throw refused(
+        'bad-settings',
+        `target "${name}" needs ${join(certs, file)} to speak TLS: ${String(error)}`,
+        error,
+      );
     }
   };
-  return { text, host: url.hostname, options: { ...options, protocol: 'https', ca: read('ca.pem'), cert: read('cert.pem'), key: read('key.pem') } };
+  return {
+    text,
+    host: url.hostname,
+    options: { ...options, protocol: 'https', ca: read('ca.pem'), cert: read('cert.pem'), key: read('key.pem') },
+  };
 }
 
-function ssh(text: string, url: URL, given: z.infer<typeof settingsSchema>, env: Environment, name: string): EngineAddress {
+function ssh(
+  text: string,
+  url: URL,
+  given: z.infer<typeof settingsSchema>,
+  env: Environment,
+  name: string,
+): EngineAddress {
   const port = url.port === '' ? 22 : Number(url.port);
   const agent = env['SSH_AUTH_SOCK'];
   const { identityFile } = given;
@@ -103,7 +137,11 @@ function ssh(text: string, url: URL, given: z.infer<typeof settingsSchema>, env:
       host: url.hostname,
       port,
       username: url.username === '' ? (env['USER'] ?? 'root') : decodeURIComponent(url.username),
-      sshOptions: { hostVerifier, ...(agent !== undefined && { agent }), ...(privateKey !== undefined && { privateKey }) },
+      sshOptions: {
+        hostVerifier,
+        ...(agent !== undefined && { agent }),
+        ...(privateKey !== undefined && { privateKey }),
+      },
     },
   };
 }

@@ -66,7 +66,7 @@ export class Sightings {
       if (same) same.push(summary);
       else groups.set(owner.uid, [summary]);
     }
-    for (const id of [...this.#known.keys()]) if (!present.has(id)) this.forget(id);
+    for (const id of this.#known.keys()) if (!present.has(id)) this.forget(id);
     const items = await eachOf([...groups.values()], INSPECT_PARALLEL, (group) => this.#listed(group, askedMs, signal));
     return { identity, items: items.filter((item) => item !== null) };
   }
@@ -89,7 +89,11 @@ export class Sightings {
   }
 
   /** One container by its id; null when it is gone, or not ours. */
-  async look(id: string, signal: AbortSignal, how: { others?: readonly string[]; withinMs?: number } = {}): Promise<Found | null> {
+  async look(
+    id: string,
+    signal: AbortSignal,
+    how: { others?: readonly string[]; withinMs?: number } = {},
+  ): Promise<Found | null> {
     const info = await this.inspect(id, signal, how.withinMs);
     const owner = info && ownerIn(info.Config.Labels, this.#scope);
     if (!owner) {
@@ -113,7 +117,10 @@ export class Sightings {
 
   inspect(id: string, signal: AbortSignal, withinMs = CALL_MS): Promise<ContainerInspectInfo | null> {
     const path = `/containers/${encodeURIComponent(id)}/json`;
-    return this.#engine.find<ContainerInspectInfo>({ method: 'GET', path, doing: `look at container ${id}`, withinMs }, signal);
+    return this.#engine.find<ContainerInspectInfo>(
+      { method: 'GET', path, doing: `look at container ${id}`, withinMs },
+      signal,
+    );
   }
 
   /** What was last handed out of it. */
@@ -138,7 +145,10 @@ export class Sightings {
   }
 
   async #identity(signal: AbortSignal): Promise<string> {
-    const who = await this.#engine.ask<{ ID: string; DockerRootDir: string }>({ method: 'GET', path: '/info', doing: 'ask who the engine is' }, signal);
+    const who = await this.#engine.ask<{ ID: string; DockerRootDir: string }>(
+      { method: 'GET', path: '/info', doing: 'ask who the engine is' },
+      signal,
+    );
     return `${who.ID}@${who.DockerRootDir}`;
   }
 
@@ -178,7 +188,8 @@ export class Sightings {
       return found && { ...found.owner, look: found.look };
     } catch (error) {
       const owner = ownerIn(main.Labels, this.#scope);
-      if (signal.aborted || owner === null || !(error instanceof TargetError) || error.detail.code !== 'engine-slow') throw error;
+      if (signal.aborted || owner === null || !(error instanceof TargetError) || error.detail.code !== 'engine-slow')
+        throw error;
       return { ...owner, look: this.#lookFromList(main, owner) };
     }
   }
@@ -189,7 +200,8 @@ export class Sightings {
     if (known?.state === summary.State) return known.look;
     const code = /^Exited \((\d+)\)/.exec(summary.Status)?.[1];
     return {
-      state: summary.State === 'running' ? 'running' : /restarting|removing/.test(summary.State) ? 'changing' : 'stopped',
+      state:
+        summary.State === 'running' ? 'running' : /restarting|removing/.test(summary.State) ? 'changing' : 'stopped',
       ref: containerName(this.#scope, owner),
       incarnation: known?.look.incarnation ?? null,
       infra: infraIn(summary.Labels),
@@ -203,7 +215,8 @@ export class Sightings {
   async #wordsOf(info: ContainerInspectInfo, before: Look | null, signal: AbortSignal): Promise<string | null> {
     const incarnation = incarnationOf(info);
     if ((info.State.Status !== 'exited' && info.State.Status !== 'dead') || incarnation === null) return null;
-    if (before?.state === 'stopped' && before.incarnation === incarnation && before.exit !== null) return before.exit.output;
+    if (before?.state === 'stopped' && before.incarnation === incarnation && before.exit !== null)
+      return before.exit.output;
     return lastWords(this.#engine, info, signal);
   }
 

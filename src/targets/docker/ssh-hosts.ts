@@ -8,13 +8,21 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** Answers whether that key (as on the wire) is the host's. */
-export function hostKeyCheck(host: string, port: number, fingerprint: string | null, home: string): (key: Buffer) => boolean {
+export function hostKeyCheck(
+  host: string,
+  port: number,
+  fingerprint: string | null,
+  home: string,
+): (key: Buffer) => boolean {
   if (fingerprint !== null) {
     const wanted = fingerprint.replace(/^SHA256:/, '').replace(/=$/, '');
     return (key) => createHash('sha256').update(key).digest('base64').replace(/=+$/, '') === wanted;
   }
   // Read at each connection: whoever adds the host need not restart us.
-  return (key) => knownKeys(join(home, '.ssh', 'known_hosts'), port === 22 ? host : `[${host}]:${port}`).some((known) => same(known, key));
+  return (key) =>
+    knownKeys(join(home, '.ssh', 'known_hosts'), port === 22 ? host : `[${host}]:${port}`).some((known) =>
+      same(known, key),
+    );
 }
 
 function knownKeys(file: string, name: string): readonly Buffer[] {
@@ -28,7 +36,8 @@ function knownKeys(file: string, name: string): readonly Buffer[] {
   for (const line of text.split('\n')) {
     const [names = '', , key] = line.trim().split(/\s+/);
     // "@revoked" and "@cert-authority" lines begin with a marker, which names no host.
-    if (key !== undefined && names.split(',').some((one) => one === name || isHashOf(one, name))) keys.push(Buffer.from(key, 'base64'));
+    if (key !== undefined && names.split(',').some((one) => one === name || isHashOf(one, name)))
+      keys.push(Buffer.from(key, 'base64'));
   }
   return keys;
 }

@@ -9,7 +9,16 @@
  *  - The engine's answer counts, never a memory of it; what is remembered only saves questions.
  */
 import type { Look } from '../../core/model.ts';
-import type { Listing, LogsAbility, Subject, Target, TargetNotice, TargetTraits, WatchAbility } from '../../ports/target.ts';
+import type {
+  Listing,
+  LogsAbility,
+  Subject,
+  Target,
+  TargetNotice,
+  TargetTraits,
+  VolumesAbility,
+  WatchAbility,
+} from '../../ports/target.ts';
 import { createLocks, type Locks } from '../process/locks.ts';
 import { createChanges, type Changes } from './changes.ts';
 import type { Engine } from './engine.ts';
@@ -24,7 +33,7 @@ import { Notices } from './notices.ts';
 import { openRecords, type Records } from './records.ts';
 import { restartPolicy } from './run.ts';
 import { Sightings, type Found } from './sightings.ts';
-import { removeVolumes, retainedVolumes, volumesFor, type RetainedVolume } from './volumes.ts';
+import { removeVolumes, retainedVolumes, volumesFor } from './volumes.ts';
 import { followEvents } from './watch.ts';
 
 const TRAITS: TargetTraits = {
@@ -50,8 +59,7 @@ export interface DockerTarget extends Target {
   /** Runs a command in it. */
   exec(subject: Subject, command: readonly string[], signal: AbortSignal): Promise<Executed>;
   stats(subject: Subject, signal: AbortSignal): Promise<Usage>;
-  /** Volumes of this deployment that no container holds. */
-  volumes(how: { sizes: boolean }, signal: AbortSignal): Promise<readonly RetainedVolume[]>;
+  readonly volumes: VolumesAbility;
 }
 
 export interface DockerTargetOptions {
@@ -66,6 +74,7 @@ export function openDockerTarget(engine: Engine, options: DockerTargetOptions): 
 
 class EngineTarget implements DockerTarget {
   readonly traits = TRAITS;
+  readonly volumes: VolumesAbility;
   readonly #engine: Engine;
   readonly #scope: Scope;
   readonly #records: Records;
@@ -81,6 +90,7 @@ class EngineTarget implements DockerTarget {
     this.#engine = engine;
     this.#scope = { deployment, target: name };
     this.#records = openRecords(dataDir, name);
+    this.volumes = retainedVolumes(engine, this.#scope);
     this.#sightings = new Sightings(engine, this.#scope);
     this.#changes = createChanges(engine, this.#scope, this.#sightings);
     const tell = (notice: TargetNotice): void => this.#watchers.forEach((watcher) => watcher(notice));
@@ -118,9 +128,10 @@ class EngineTarget implements DockerTarget {
       const found = await this.#sightings.find(subject.uid, signal);
       if (found === null) return MISSING;
       return this.#notices.during(subject.uid, async () => {
-        for (const id of await this.#all(found)) await this.#end(id, subject, signal);
+        for (const id of this.#all(found)) await this.#end(id, subject, signal);
         const { look } = await this.#settled(found.info.Id, subject, signal);
-        if (look.state !== 'stopped') throw conflict('still-running', `${subject.instance} was stopped, and is ${look.state} again`, look);
+        if (look.state !== 'stopped')
+          throw conflict('still-running', `${subject.instance} was stopped, and is ${look.state} again`, look);
         return look;
       });
     });
@@ -142,7 +153,12 @@ class EngineTarget implements DockerTarget {
         }
         if (how.data === 'delete') await removeVolumes(this.#engine, this.#scope, subject, signal);
         const [left] = await this.#sightings.every(uid, signal);
-        if (left !== undefined) throw conflict('still-there', `container ${left} of ${subject.instance} came to be while it was destroyed`, null);
+        if (left !== undefined)
+          throw conflict(
+            'still-there',
+            `container ${left} of ${subject.instance} came to be while it was destroyed`,
+            null,
+          );
         this.#records.remove(uid);
         return MISSING;
       }),
@@ -159,7 +175,8 @@ class EngineTarget implements DockerTarget {
     };
   };
 
-  readonly logs: LogsAbility = (subject, ask, signal) => this.#logs(subject, ask, AbortSignal.any([signal, this.#closing.signal]));
+  readonly logs: LogsAbility = (subject, ask, signal) =>
+    this.#logs(subject, ask, AbortSignal.any([signal, this.#closing.signal]));
 
   async exec(subject: Subject, command: readonly string[], signal: AbortSignal): Promise<Executed> {
     return execute(this.#engine, (await this.#existing(subject, 'run a command in', signal)).info.Id, command, signal);
@@ -167,10 +184,6 @@ class EngineTarget implements DockerTarget {
 
   async stats(subject: Subject, signal: AbortSignal): Promise<Usage> {
     return usage(this.#engine, (await this.#existing(subject, 'measure', signal)).info.Id, signal);
-  }
-
-  volumes(how: { sizes: boolean }, signal: AbortSignal): Promise<readonly RetainedVolume[]> {
-    return retainedVolumes(this.#engine, this.#scope, how, signal);
   }
 
   close(): Promise<void> {
@@ -212,10 +225,12 @@ class EngineTarget implements DockerTarget {
       const next = await this.#changes.make(subject, name, image, mounts, 'no', signal);
       try {
         await this.#keepLog(uid, old.info.Id, signal);
-        for (const id of await this.#all(old)) if (id !== next) await this.#end(id, subject, signal);
+        for (const id of this.#all(old)) if (id !== next) await this.#end(id, subject, signal);
       } catch (error) {
         // The old one is still there and stays; what was prepared goes, if it can. A later update would remove it, too.
-        await this.#changes.remove(next, { volumes: false }, AbortSignal.timeout(limits.CALL_MS)).catch(() => undefined);
+        await this.#changes
+          .remove(next, { volumes: false }, AbortSignal.timeout(limits.CALL_MS))
+          .catch(() => undefined);
         throw error;
       }
       for (const id of await this.#sightings.every(uid, signal)) if (id !== next) await this.#remove(id, false, signal);
@@ -229,20 +244,27 @@ class EngineTarget implements DockerTarget {
     const found = await this.#sightings.find(subject.uid, signal);
     if (found) return found;
     const { fleet, instance, uid } = subject;
-    throw conflict('missing', `cannot ${verb} ${fleet}/${instance} (${uid}): it has no container on the engine at ${this.#engine.address}`, MISSING);
+    throw conflict(
+      'missing',
+      `cannot ${verb} ${fleet}/${instance} (${uid}): it has no container on the engine at ${this.#engine.address}`,
+      MISSING,
+    );
   }
 
   async #settled(id: string, subject: Subject, signal: AbortSignal): Promise<Found> {
     const found = await this.#sightings.look(id, signal);
     if (found) return found;
-    throw conflict('missing', `container ${id.slice(0, 12)} of ${subject.instance} was removed in the midst of a change`, MISSING);
+    throw conflict(
+      'missing',
+      `container ${id.slice(0, 12)} of ${subject.instance} was removed in the midst of a change`,
+      MISSING,
+    );
   }
 
   /** Every container of its uid: copies must not run on when it is stopped. */
-  async #all({ owner, info, look }: Found): Promise<readonly string[]> {
+  #all({ info, look }: Found): readonly string[] {
     const doubles = look.attrs['doubles'];
-    const ids = Array.isArray(doubles) ? doubles.map(String) : [];
-    return ids.length === 0 || owner.uid === '' ? [info.Id] : [info.Id, ...ids];
+    return [info.Id, ...(Array.isArray(doubles) ? doubles.map(String) : [])];
   }
 
   async #end(id: string, subject: Subject, signal: AbortSignal): Promise<void> {
@@ -259,15 +281,26 @@ class EngineTarget implements DockerTarget {
   /** The last output of what goes, for `logs --previous`. An update does not fail for want of it. */
   async #keepLog(uid: string, id: string, signal: AbortSignal): Promise<void> {
     try {
-      this.#records.keepLog(uid, await collect(output(this.#engine, id, { tail: limits.KEPT_LOG_LINES }, signal), limits.KEPT_LOG_BYTES));
+      this.#records.keepLog(
+        uid,
+        await collect(output(this.#engine, id, { tail: limits.KEPT_LOG_LINES }, signal), limits.KEPT_LOG_BYTES),
+      );
     } catch (error) {
       if (signal.aborted) throw error;
     }
   }
 
-  async *#logs(subject: Subject, ask: { follow: boolean; tail: number; previous: boolean }, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-    const find = async (within: AbortSignal): Promise<Found['info'] | null> => (await this.#sightings.find(subject.uid, within))?.info ?? null;
-    if (!ask.previous) return yield* lifeOutput(this.#engine, find, ask, signal);
+  async *#logs(
+    subject: Subject,
+    ask: { follow: boolean; tail: number; previous: boolean },
+    signal: AbortSignal,
+  ): AsyncGenerator<Uint8Array, void> {
+    const find = async (within: AbortSignal): Promise<Found['info'] | null> =>
+      (await this.#sightings.find(subject.uid, within))?.info ?? null;
+    if (!ask.previous) {
+      yield* lifeOutput(this.#engine, find, ask, signal);
+      return;
+    }
     const info = await find(signal);
     const earlier = info === null ? Buffer.alloc(0) : await earlierOutput(this.#engine, info, ask.tail, signal);
     if (earlier.length > 0) yield earlier;

@@ -6,11 +6,20 @@
  * the agent's data with it (L39).
  */
 import type { VolumeInspectInfo } from 'dockerode';
-import type { Subject } from '../../ports/target.ts';
+import { TargetError, type RetainedVolume, type Subject, type VolumesAbility } from '../../ports/target.ts';
 import { unlessStatus, type Engine } from './engine.ts';
 import { dataMissing, terminal, transient } from './failure.ts';
 import type { Image } from './images.ts';
-import { deploymentIn, ownerIn, scopeFilter, volumeKeyIn, volumeLabels, volumeName, type Owner, type Scope } from './labels.ts';
+import {
+  deploymentIn,
+  ownerIn,
+  scopeFilter,
+  volumeKeyIn,
+  volumeLabels,
+  volumeName,
+  type Owner,
+  type Scope,
+} from './labels.ts';
 import { CHANGE_MS } from './limits.ts';
 import type { Records } from './records.ts';
 import { runOf } from './run.ts';
@@ -18,17 +27,6 @@ import { runOf } from './run.ts';
 export interface Mount {
   readonly volume: string;
   readonly path: string;
-}
-
-/** A volume of this deployment that no container holds. */
-export interface RetainedVolume {
-  readonly name: string;
-  readonly fleet: string;
-  readonly instance: string;
-  readonly uid: string;
-  readonly key: string;
-  /** null: the engine was not asked, or does not know. */
-  readonly sizeBytes: number | null;
 }
 
 interface Wanted extends Mount {
@@ -51,7 +49,8 @@ export async function volumesFor(
   const found = await Promise.all(wanted.map((one) => inspect(engine, one.volume, signal)));
   for (const [i, one] of wanted.entries()) {
     const there = found[i] ?? null;
-    if (there === null && (one.takenOver || expected.has(one.volume))) throw dataMissing(`${subject.fleet}/${subject.instance}`, one.volume, null);
+    if (there === null && (one.takenOver || expected.has(one.volume)))
+      throw dataMissing(`${subject.fleet}/${subject.instance}`, one.volume, null);
     if (there !== null) await refuseOthers(engine, scope, subject, there, signal);
   }
   // Only when nothing stands in the way: a refused declaration leaves nothing behind.
@@ -61,29 +60,43 @@ export async function volumesFor(
 }
 
 /** Removes what is the instance's own: by label, or taken over from a predecessor of the same name. Never others'. */
-export async function removeVolumes(engine: Engine, scope: Scope, subject: Subject, signal: AbortSignal): Promise<void> {
-  const own = await list(engine, scopeFilter(scope, subject.uid), signal);
+export async function removeVolumes(
+  engine: Engine,
+  scope: Scope,
+  subject: Subject,
+  signal: AbortSignal,
+): Promise<void> {
+  const own = await list(engine, { label: scopeFilter(scope, subject.uid) }, signal);
   const declared = Object.values(runOf(subject.spec).volumes).flatMap(({ name }) => (name === null ? [] : [name]));
   const names = new Set(own.map(({ Name }) => Name));
   for (const name of declared) {
     const owner = ownerIn((await inspect(engine, name, signal))?.Labels, scope);
     if (owner?.fleet === subject.fleet && owner.instance === subject.instance) names.add(name);
   }
-  for (const name of names) {
-    await unlessStatus(engine.ask({ method: 'DELETE', path: pathOf(name), doing: `remove volume ${name}`, withinMs: CHANGE_MS }, signal), 404);
-  }
+  for (const name of names) await removeVolume(engine, name, signal);
 }
 
-/** Volumes of this scope that no container holds, by name. With `sizes` the engine measures them, which takes its time. */
-export async function retainedVolumes(engine: Engine, scope: Scope, how: { sizes: boolean }, signal: AbortSignal): Promise<readonly RetainedVolume[]> {
-  const filter = { label: scopeFilter(scope), dangling: ['true'] };
-  const [dangling, usage] = await Promise.all([listBy(engine, filter, signal), how.sizes ? sizes(engine, signal) : new Map<string, number>()]);
-  const found: RetainedVolume[] = [];
-  for (const { Name, Labels } of dangling) {
-    const owner = ownerIn(Labels, scope);
-    if (owner) found.push({ name: Name, ...owner, key: volumeKeyIn(Labels) ?? '', sizeBytes: usage.get(Name) ?? null });
-  }
-  return found.sort((a, b) => (a.name < b.name ? -1 : 1));
+/** What outlived its instance: volumes of this scope that no container holds. */
+export function retainedVolumes(engine: Engine, scope: Scope): VolumesAbility {
+  return {
+    async retained(signal) {
+      const filter = { label: scopeFilter(scope), dangling: ['true'] };
+      const [dangling, usage] = await Promise.all([list(engine, filter, signal), sizes(engine, signal)]);
+      const found: RetainedVolume[] = [];
+      for (const { Name, Labels } of dangling) {
+        const owner = ownerIn(Labels, scope);
+        if (owner)
+          found.push({ name: Name, ...owner, key: volumeKeyIn(Labels) ?? '', sizeBytes: usage.get(Name) ?? null });
+      }
+      return found.sort((a, b) => (a.name < b.name ? -1 : 1));
+    },
+    async remove(name, signal) {
+      const there = await inspect(engine, name, signal);
+      if (there !== null && ownerIn(there.Labels, scope) === null)
+        throw terminal('volume-not-ours', `volume ${name} was not made by this deployment; it is not touched`);
+      await removeVolume(engine, name, signal);
+    },
+  };
 }
 
 // ── details ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -105,48 +118,102 @@ function wantedBy(scope: Scope, subject: Subject, image: Image): readonly Wanted
 }
 
 /** A volume of another deployment or fleet, or one that somebody else's container holds, is not to be had by its name. */
-async function refuseOthers(engine: Engine, scope: Scope, subject: Subject, volume: VolumeInspectInfo, signal: AbortSignal): Promise<void> {
+async function refuseOthers(
+  engine: Engine,
+  scope: Scope,
+  subject: Subject,
+  volume: VolumeInspectInfo,
+  signal: AbortSignal,
+): Promise<void> {
   const owner = ownerIn(volume.Labels, scope);
   if (owner?.uid === subject.uid) return;
   const deployment = deploymentIn(volume.Labels ?? {});
   if (deployment !== null && (owner === null || owner.fleet !== subject.fleet)) {
     const whose = owner === null ? `deployment ${deployment}` : `fleet ${owner.fleet}`;
-    throw terminal('volume-taken', `volume ${volume.Name} belongs to ${whose}; ${subject.instance} cannot take it over`);
+    throw terminal(
+      'volume-taken',
+      `volume ${volume.Name} belongs to ${whose}; ${subject.instance} cannot take it over`,
+    );
   }
   const filters = JSON.stringify({ volume: [volume.Name] });
   const holders = await engine.ask<readonly { Names: string[]; Labels: { [name: string]: string } }[]>(
-    { method: 'GET', path: '/containers/json', query: { all: true, filters }, doing: `look who holds volume ${volume.Name}` },
+    {
+      method: 'GET',
+      path: '/containers/json',
+      query: { all: true, filters },
+      doing: `look who holds volume ${volume.Name}`,
+    },
     signal,
   );
   const other = holders.find(({ Labels }) => ownerIn(Labels, scope)?.uid !== subject.uid);
   if (other) {
     const name = other.Names[0]?.slice(1) ?? '?';
-    throw transient('volume-in-use', `volume ${volume.Name} is held by container ${name}; two agents must not share one volume. Remove that container, or name another volume`);
+    throw transient(
+      'volume-in-use',
+      `volume ${volume.Name} is held by container ${name}; two agents must not share one volume. Remove that container, or name another volume`,
+    );
   }
 }
 
-async function create(engine: Engine, scope: Scope, owner: Owner, { key, volume }: Wanted, signal: AbortSignal): Promise<void> {
+async function create(
+  engine: Engine,
+  scope: Scope,
+  owner: Owner,
+  { key, volume }: Wanted,
+  signal: AbortSignal,
+): Promise<void> {
   const body = { Name: volume, Labels: volumeLabels(scope, owner, key) };
-  await engine.ask({ method: 'POST', path: '/volumes/create', body, doing: `create volume ${volume}`, withinMs: CHANGE_MS }, signal);
+  await engine.ask(
+    { method: 'POST', path: '/volumes/create', body, doing: `create volume ${volume}`, withinMs: CHANGE_MS },
+    signal,
+  );
 }
 
 const pathOf = (name: string): string => `/volumes/${encodeURIComponent(name)}`;
 
 function inspect(engine: Engine, name: string, signal: AbortSignal): Promise<VolumeInspectInfo | null> {
-  return engine.find<VolumeInspectInfo>({ method: 'GET', path: pathOf(name), doing: `look for volume ${name}` }, signal);
+  return engine.find<VolumeInspectInfo>(
+    { method: 'GET', path: pathOf(name), doing: `look for volume ${name}` },
+    signal,
+  );
 }
 
-const list = (engine: Engine, label: readonly string[], signal: AbortSignal): Promise<readonly VolumeInspectInfo[]> =>
-  listBy(engine, { label }, signal);
+/** The engine refuses while a container holds it. */
+async function removeVolume(engine: Engine, name: string, signal: AbortSignal): Promise<void> {
+  await unlessStatus(
+    engine.ask({ method: 'DELETE', path: pathOf(name), doing: `remove volume ${name}`, withinMs: CHANGE_MS }, signal),
+    404,
+  );
+}
 
-async function listBy(engine: Engine, filter: { readonly [name: string]: readonly string[] }, signal: AbortSignal): Promise<readonly VolumeInspectInfo[]> {
+async function list(
+  engine: Engine,
+  filter: { readonly [name: string]: readonly string[] },
+  signal: AbortSignal,
+): Promise<readonly VolumeInspectInfo[]> {
   const query = { filters: JSON.stringify(filter) };
-  const answer = await engine.ask<{ Volumes: readonly VolumeInspectInfo[] | null }>({ method: 'GET', path: '/volumes', query, doing: 'list volumes' }, signal);
+  const answer = await engine.ask<{ Volumes: readonly VolumeInspectInfo[] | null }>(
+    { method: 'GET', path: '/volumes', query, doing: 'list volumes' },
+    signal,
+  );
   return answer.Volumes ?? [];
 }
 
-async function sizes(engine: Engine, signal: AbortSignal): Promise<Map<string, number>> {
-  const usage = await engine.ask<{ Volumes: readonly VolumeInspectInfo[] | null }>({ method: 'GET', path: '/system/df', doing: 'measure volumes', withinMs: CHANGE_MS }, signal);
-  // The engine says -1 where it does not know.
-  return new Map((usage.Volumes ?? []).flatMap(({ Name, UsageData }) => (UsageData != null && UsageData.Size >= 0 ? [[Name, UsageData.Size] as const] : [])));
+/** Measuring walks through every volume of the engine: where that takes too long, sizes are not known. */
+async function sizes(engine: Engine, signal: AbortSignal): Promise<ReadonlyMap<string, number>> {
+  try {
+    const { Volumes } = await engine.ask<{ Volumes: readonly VolumeInspectInfo[] | null }>(
+      { method: 'GET', path: '/system/df', doing: 'measure volumes' },
+      signal,
+    );
+    // The engine says -1 where it does not know.
+    return new Map(
+      (Volumes ?? []).flatMap(({ Name, UsageData }) =>
+        UsageData != null && UsageData.Size >= 0 ? [[Name, UsageData.Size] as const] : [],
+      ),
+    );
+  } catch (error) {
+    if (error instanceof TargetError && error.detail.code === 'engine-slow') return new Map();
+    throw error;
+  }
 }

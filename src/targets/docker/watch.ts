@@ -38,7 +38,10 @@ export async function followEvents(
   const filters = JSON.stringify({ type: ['container'], event: ACTIONS, label: scopeFilter(scope) });
   while (!signal.aborted) {
     try {
-      const stream = await engine.stream({ method: 'GET', path: '/events', query: { filters }, doing: 'follow its events' }, signal);
+      const stream = await engine.stream(
+        { method: 'GET', path: '/events', query: { filters }, doing: 'follow its events' },
+        signal,
+      );
       keepAlive(stream);
       waitMs = REOPEN_MIN_MS;
       tell.lookAgain('the event stream is open');

@@ -1,0 +1,81 @@
+/** One thing on a simulated authority, and the agent in it. */
+import type { Exit, InstalledPlugin, Look } from '../../src/core/model.ts';
+
+/** What was delivered to the disk that an instance starts from; it outlives the resource, as a volume does. */
+export interface Disk {
+  config: { readonly hash: string | null; readonly unusable: boolean };
+  readonly plugins: Map<string, InstalledPlugin>;
+}
+
+/** How the agent behaves in its present life. */
+export interface AgentMood {
+  /** Neither beats nor answers. */
+  wedged: boolean;
+  /** Works and answers probes, but its beats do not arrive. */
+  mute: boolean;
+  /** Beats, but its health answers "not well". */
+  sick: boolean;
+  degraded: boolean;
+  busy: boolean;
+}
+
+export const WELL: AgentMood = { wedged: false, mute: false, sick: false, degraded: false, busy: false };
+
+export interface SimResource {
+  readonly fleet: string;
+  readonly instance: string;
+  readonly uid: string;
+  state: 'running' | 'stopped' | 'changing';
+  incarnation: string | null;
+  infra: string;
+  image: string;
+  exit: Exit | null;
+  restarts: number;
+  /** Frozen by somebody: shown stopped, without an exit; the same life may go on. */
+  paused: boolean;
+  /** The authority restarts it by itself when it ends. */
+  restarted: boolean;
+  /** How long it waits before it does so next, ms: doubled each time, as an engine does. */
+  restartsInMs: number;
+  /** Exit 0 is the end of its work, and nobody restarts it. */
+  completes: boolean;
+  /** The config that the running agent has in force. */
+  inForce: string | null;
+  agent: AgentMood;
+  /** Since when the agent has been as it is (its state or mood changed then). */
+  since: number;
+  readonly disk: Disk;
+}
+
+export const GONE: Look = {
+  state: 'missing',
+  ref: null,
+  incarnation: null,
+  infra: null,
+  exit: null,
+  restarts: 0,
+  attrs: {},
+};
+
+export function lookAt(resource: SimResource, ref: string): Look {
+  const { state, incarnation, infra, exit, restarts, paused } = resource;
+  return { state: paused ? 'stopped' : state, ref, incarnation, infra, exit, restarts, attrs: {} };
+}
+
+export const isAlive = (resource: SimResource): boolean => resource.state === 'running' && !resource.paused;
+
+/** Exits, roughly as often as in the field. */
+export const EXITS: readonly Exit[] = [
+  { code: 1, signal: null, oom: false, output: 'last words' },
+  { code: 1, signal: null, oom: false, output: 'last words' },
+  { code: 2, signal: null, oom: false, output: null },
+  { code: 0, signal: null, oom: false, output: 'done' },
+  { code: null, signal: 'SIGKILL', oom: false, output: null },
+  { code: null, signal: 'SIGKILL', oom: true, output: null },
+  { code: null, signal: 'SIGSEGV', oom: false, output: null },
+  { code: 78, signal: null, oom: false, output: 'bad config' },
+];
+
+export const exitOf = (code: number): Exit => ({ code, signal: null, oom: false, output: 'last words' });
+/** How a resource ends that does as it is told. */
+export const OBEYED: Exit = { code: 0, signal: null, oom: false, output: null };
