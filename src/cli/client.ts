@@ -3,6 +3,7 @@
  * the server as `ProblemFailure`, everything on the way there as `Unreachable`.
  */
 import type {
+  AgentToken,
   ApplyResult,
   BulkResult,
   CommandResult,
@@ -80,6 +81,9 @@ export function createClient(
       call<BulkResult>('POST', `${fleetPath(fleet)}/commands`, {
         json: { verb, select: select as Json, dryRun, ...(reason === null ? {} : { reason }) },
       }),
+
+    renewAgentToken: (fleet: string, name: string, reason: string | null) =>
+      call<AgentToken>('POST', `${instancePath(fleet, name)}/token`, { json: reason === null ? {} : { reason } }),
 
     hold: (fleet: string, body: JsonObject) =>
       call<{ readonly seq: number; readonly id: string }>('POST', `${fleetPath(fleet)}/hold`, { json: body }),

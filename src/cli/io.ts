@@ -33,6 +33,11 @@ export interface Io {
 
 const DEFAULT_COLUMNS = 80;
 
+/** `npm run holdfast` moves to the package's root before it runs us; relative paths are meant where they were typed. */
+function whereTyped(env: NodeJS.ProcessEnv, cwd: string): string {
+  return env['npm_lifecycle_event'] === 'holdfast' ? (env['INIT_CWD'] ?? cwd) : cwd;
+}
+
 /** The process's own streams and signals. Ctrl-C is taken over only by a command that asks for `signal`. */
 export function processIo(): Io {
   const ending = new AbortController();
@@ -45,7 +50,7 @@ export function processIo(): Io {
   process.stderr.on('error', onError);
   return {
     env: process.env,
-    cwd: process.cwd(),
+    cwd: whereTyped(process.env, process.cwd()),
     tty: process.stdout.isTTY,
     interactive: process.stdin.isTTY && process.stderr.isTTY,
     columns: () => (process.stdout.isTTY ? process.stdout.columns : DEFAULT_COLUMNS),

@@ -4,6 +4,7 @@
  */
 import { Command, CommanderError } from 'commander';
 import type { Session } from './command.ts';
+import { registerAgentToken } from './commands/agent-token.ts';
 import { registerBench, registerSim } from './commands/checkout.ts';
 import { registerDebug } from './commands/debug.ts';
 import { registerDelete } from './commands/delete.ts';
@@ -101,6 +102,7 @@ function createSession(io: Io): Session {
     registerVolumes,
     registerFleets,
     registerToken,
+    registerAgentToken,
     registerDoctor,
     registerSim,
     registerBench,

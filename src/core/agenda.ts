@@ -20,6 +20,9 @@ interface Line {
   readonly queue: Heap<Turn>;
 }
 
+/** Entries of a heap before the void ones are thrown out: at least half of them are then, so each is moved but once or twice. */
+const roomFor = (living: number): number => 2 * living + 64;
+
 export class Agenda {
   private readonly alarms = new Heap<Alarm>((a, b) => a.at < b.at || (a.at === b.at && a.uid < b.uid));
   /** The alarm in force; older entries in the heap are void. */
@@ -101,8 +104,7 @@ export class Agenda {
   done(state: FleetState, looks: readonly NextLook[]): void {
     for (const look of looks) {
       if (!state.instances.has(look.uid)) {
-        this.alarmOf.delete(look.uid);
-        this.turnOf.delete(look.uid);
+        this.forget(look.uid);
         continue;
       }
       if (Number.isFinite(look.wakeAt)) this.setAlarm(look.uid, look.wakeAt);
@@ -111,10 +113,20 @@ export class Agenda {
     }
   }
 
+  /** It is no more: it neither rings nor waits. */
+  forget(uid: string): void {
+    this.alarmOf.delete(uid);
+    this.turnOf.delete(uid);
+  }
+
   private setAlarm(uid: string, at: number): void {
     if (this.alarmOf.get(uid) === at) return;
     this.alarmOf.set(uid, at);
     this.alarms.push({ at, uid });
+    // One that changes its mind with every fact leaves a void entry each time, some of them for days.
+    if (this.alarms.size > roomFor(this.alarmOf.size)) {
+      this.alarms.refill([...this.alarmOf].map(([of, rings]) => ({ at: rings, uid: of })));
+    }
   }
 
   private queueUp(state: FleetState, look: NextLook): void {
@@ -135,6 +147,9 @@ export class Agenda {
         this.inKeyOrder = [...this.lines].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, one]) => one);
       }
       line.queue.push(turn);
+      if (line.queue.size > roomFor(this.turnOf.size)) {
+        line.queue.refill(line.queue.all().filter((other) => this.turnOf.get(other.inst.uid) === other));
+      }
     }
   }
 }

@@ -47,7 +47,7 @@ export interface TargetView {
 export interface RolloutView {
   readonly revision: string;
   readonly at: string;
-  readonly state: 'under-way' | 'failed';
+  readonly state: 'under-way' | 'failed' | 'done';
   readonly proved: number;
   readonly failures: number;
   readonly active: number;
@@ -103,9 +103,10 @@ function targetView(state: FleetState, target: TargetState): TargetView {
   };
 }
 
-function rolloutView({ rollout, policy }: FleetState): RolloutView | null {
+function rolloutView({ rollout, policy, instances }: FleetState): RolloutView | null {
   if (rollout === null) return null;
   const { revision, at, proved, failures, active } = rollout;
   const failed = failures >= policy.rollout.maxFailures;
-  return { revision, at: iso(at), state: failed ? 'failed' : 'under-way', proved, failures, active: active.size };
+  const underWay = active.size > 0 || [...instances.values()].some(({ hold }) => hold?.reason === 'rollout');
+  return { revision, at: iso(at), state: failed ? 'failed' : underWay ? 'under-way' : 'done', proved, failures, active: active.size };
 }

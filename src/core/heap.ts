@@ -28,6 +28,17 @@ export class Heap<T> {
     this.items[at] = item;
   }
 
+  /** Holds just these from now on. */
+  refill(items: Iterable<T>): void {
+    this.items.length = 0;
+    for (const item of items) this.push(item);
+  }
+
+  /** Those that are held, in no order. */
+  all(): readonly T[] {
+    return this.items;
+  }
+
   pop(): T | undefined {
     const top = this.items[0];
     const last = this.items.pop();

@@ -15,6 +15,8 @@ export const BACKOFF_CAP_MS = 5 * MINUTE_MS;
 export const BACKOFF_JITTER = 0.1;
 /** A life or an attempt shorter than this is a quick failure; only quick ones back off. */
 export const QUICK_FAILURE_MS = MINUTE_MS;
+/** So many quick crashes in a row disprove what a rollout brought. */
+export const CRASH_LOOP_STREAK = 2;
 /** Running and live for this long forgives every earlier failure. */
 export const FORGIVE_AFTER_MS = 10 * MINUTE_MS;
 /** The n-th conflict in a row is treated as transient. */

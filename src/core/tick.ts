@@ -48,4 +48,6 @@ export function conclude(
   for (const uid of planned.looked) state.dirty.delete(uid);
   for (const event of written) evolve(state, event);
   agenda.done(state, planned.decision.looks);
+  // Forgotten by a decision whose acknowledgement was lost: nobody is left to be looked at, and its alarm would ring for ever.
+  for (const uid of planned.looked) if (!state.instances.has(uid)) agenda.forget(uid);
 }

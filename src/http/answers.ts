@@ -133,7 +133,7 @@ const operatorHold = z.object({
 const rollout = z.object({
   revision: z.string(),
   at: time,
-  state: z.enum(['under-way', 'failed']),
+  state: z.enum(['under-way', 'failed', 'done']),
   proved: z.int(),
   failures: z.int(),
   active: z.int(),

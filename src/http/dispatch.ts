@@ -101,6 +101,7 @@ export function tell(log: Log, requestId: string, error: unknown): Problem {
 }
 
 async function admit(shared: Shared, route: Route, c: Context<Env>): Promise<Caller | null> {
+  if (route.scope === 'agent') throw new Error(`${route.path} is for agents, and has to be swift`);
   if (route.scope === 'open') {
     if (route.uncounted !== true) shared.addresses.take(addressOf(c));
     return null;

@@ -57,6 +57,7 @@ function operationIdOf(route: Route): string {
 
 function scopeWords(route: Route): string {
   if (route.scope === 'open') return 'No token needed.';
+  if (route.scope === 'agent') return 'Needs the token of an agent (`hfi_…`), and takes no other.';
   return `Scope: ${route.scope}.${route.allFleets === true ? ' Not for tokens that are restricted to some fleets.' : ''}`;
 }
 

@@ -23,8 +23,8 @@ export interface Route {
   readonly tag: string;
   readonly summary: string;
   readonly description?: string;
-  /** `open`: no token needed. */
-  readonly scope: Scope | 'open';
+  /** `open`: no token needed. `agent`: the token of one agent, which only a `swift` route reads. */
+  readonly scope: Scope | 'open' | 'agent';
   /** Its answer spans fleets, so that a token for some of them is refused. */
   readonly allFleets?: boolean;
   /** Asked so often by machines that it is not counted. */

@@ -75,6 +75,7 @@ export class Metrics {
   private readonly instances = this.gauge('holdfast_instances', 'Instances by phase.', ['fleet', 'phase']);
   private readonly holds = this.gauge('holdfast_holds', 'Instances by what holds them.', ['fleet', 'reason']);
   private readonly head = this.gauge('holdfast_log_head', 'Last event of the log.', ['fleet']);
+  private readonly heartbeats = this.counter('holdfast_heartbeats_total', 'Heartbeats heard.', ['fleet']);
   private readonly observations = this.counter(
     'holdfast_observations_total',
     'Looks taken, and those that became facts.',
@@ -147,11 +148,13 @@ export class Metrics {
     for (const phase of PHASES) this.instances.remove({ fleet, phase });
     for (const one of [this.drained, this.lastTick, this.pending, this.head]) one.remove({ fleet });
     this.duration.remove({ fleet });
+    this.heartbeats.remove({ fleet });
   }
 
   async text(runtime: Runtime, targets: Targets): Promise<string> {
-    for (const { name: fleet, loop } of runtime.fleets()) {
+    for (const { name: fleet, loop, liveness } of runtime.fleets()) {
       this.zero(fleet);
+      this.heartbeats.inc({ fleet }, liveness?.takeBeats() ?? 0);
       this.pending.set({ fleet }, loop.pendingFacts);
       this.head.set({ fleet }, loop.state.seq);
       const phases = new Map<string, number>();

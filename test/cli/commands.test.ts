@@ -171,6 +171,13 @@ const EXPECTED: readonly Expected[] = [
     asks: 'DELETE /v1/tokens/ci',
   },
   {
+    command: 'agent-token scribe --reason moved',
+    says: /^hfi_demo\.u-1\.2\.mac\n$/,
+    json: (v: { token: string }) => v.token === 'hfi_demo.u-1.2.mac',
+    asks: 'POST /v1/fleets/demo/instances/scribe/token',
+    body: { reason: 'moved' },
+  },
+  {
     command: 'doctor',
     says: /ok +node[\s\S]*ok +server[\s\S]*ok +ready[\s\S]*ok +token[\s\S]*ok +fleet demo: 1 instances/,
     json: (v: { checks: unknown[] }) => v.checks.length >= 6,

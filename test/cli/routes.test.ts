@@ -34,6 +34,7 @@ const COMMANDS: readonly string[] = [
   'token create ci --scope operate --for alpha --expires-in 30d',
   'token list',
   'token delete ci',
+  'agent-token one --reason moved',
 ];
 
 test('every request of the CLI is one that the HTTP face takes', async () => {

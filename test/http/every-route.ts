@@ -5,7 +5,7 @@ export interface RouteCase {
   readonly method: string;
   /** As in the document. */
   readonly path: string;
-  readonly scope: 'open' | 'read' | 'operate' | 'admin';
+  readonly scope: 'open' | 'agent' | 'read' | 'operate' | 'admin';
   readonly allFleets?: true;
   /** The fleet that the request is about; default `alpha`. */
   readonly fleet?: string;
@@ -56,6 +56,8 @@ export const EVERY_ROUTE: readonly RouteCase[] = [
   { method: 'GET', path: '/v1/fleets/{fleet}/volumes', scope: 'read' },
   { method: 'DELETE', path: '/v1/fleets/{fleet}/volumes/{volume}', scope: 'admin' },
   { method: 'POST', path: '/v1/fleets/{fleet}/orphans/prune', scope: 'admin', body: { expected: 1 } },
+  { method: 'POST', path: `${instance}/token`, scope: 'operate', status: 201 },
+  { method: 'POST', path: '/v1/heartbeat', scope: 'agent' },
   {
     method: 'POST',
     path: '/v1/tokens',
@@ -67,6 +69,9 @@ export const EVERY_ROUTE: readonly RouteCase[] = [
   { method: 'GET', path: '/v1/tokens', scope: 'admin', allFleets: true },
   { method: 'DELETE', path: '/v1/tokens/{name}', scope: 'admin', allFleets: true, status: 204 },
 ];
+
+/** All but those for agents, whose tokens are of another kind (`agents.test.ts`). */
+export const OPERATOR_ROUTES = EVERY_ROUTE.flatMap((route) => (route.scope === 'agent' ? [] : [{ ...route, scope: route.scope }]));
 
 /** The path of the granted request. */
 export function pathOf(route: RouteCase): string {

@@ -1,7 +1,7 @@
 /** What the routes hand to the runtime and what they answer: fleets, instances, events, debugging, orphans. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { EVERY_ROUTE, pathOf, titleOf } from './every-route.ts';
+import { OPERATOR_ROUTES, pathOf, titleOf } from './every-route.ts';
 import { problem, start, type Subject } from './server-under-test.ts';
 
 const BY = { token: 'root', via: 'http' };
@@ -13,7 +13,7 @@ function given(subject: Subject, verb: string): readonly unknown[] {
 }
 
 describe('answers', () => {
-  for (const route of EVERY_ROUTE.filter(({ path, status }) => !/watch|logs/.test(path) && (status ?? 200) < 300)) {
+  for (const route of OPERATOR_ROUTES.filter(({ path, status }) => !/watch|logs/.test(path) && (status ?? 200) < 300)) {
     test(`${titleOf(route)} answers what its schema says`, async (t) => {
       const { app, ask } = await start(t);
       const answer = await ask(route.method, pathOf(route), route.body === undefined ? {} : { body: route.body });

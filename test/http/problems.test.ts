@@ -20,7 +20,7 @@ describe('routing', () => {
       '/v1/fleets/',
       `${ONE}/explode`,
       '/v1/fleets/alpha/secrets',
-      '/v1/heartbeat',
+      '/v1/heartbeats',
       '/V1/fleets',
     ]) {
       problem(await ask('GET', path), 404);

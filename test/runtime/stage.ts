@@ -3,6 +3,7 @@
  * test tells it. Nothing here waits for real; `pass` lets time go by.
  */
 import type { By } from '../../src/core/events.ts';
+import type { TargetTypeInfo } from '../../src/core/manifest/context.ts';
 import type { Instance, Look } from '../../src/core/model.ts';
 import type { Store } from '../../src/ports/store.ts';
 import type {
@@ -20,9 +21,11 @@ import type { Fleet } from '../../src/runtime/fleet.ts';
 import type { Probe } from '../../src/runtime/liveness.ts';
 import { silentLog, type Log } from '../../src/runtime/log.ts';
 import { Metrics } from '../../src/runtime/metrics.ts';
+import { Registry } from '../../src/runtime/registry.ts';
 import { Runtime } from '../../src/runtime/runtime.ts';
 import { Targets } from '../../src/runtime/targets.ts';
 import type { World } from '../../src/runtime/world.ts';
+import { externalType } from '../../src/targets/external.ts';
 import { createMemoryDisk, createMemoryStore, type MemoryDisk } from '../../src/stores/memory.ts';
 import { dry, SimClock, type ClockScope } from '../sim/clock.ts';
 
@@ -179,6 +182,7 @@ export class Stage {
   readonly runtime: Runtime;
   readonly control: Control;
   readonly observed: Targets;
+  readonly registry: Registry;
   readonly metrics = new Metrics();
   readonly lines: LogLine[] = [];
   private readonly fakes = new Map<string, FakeTarget>();
@@ -199,10 +203,23 @@ export class Stage {
       log,
       targets: this.observed,
       probe: ask.probe ?? (async () => ({ ok: true, message: 'ok' })),
-      env: () => ({}),
+      env: (fleet, inst) => this.registry.env(fleet, inst),
+      lastSeen: (uid) => this.registry.lastSeen.at(uid),
       isVisited: () => false,
       ticked: (fleet, report) => this.metrics.ticked(fleet, report),
       dropped: (fleet) => this.metrics.dropped(fleet),
+    });
+    const { runtime } = this;
+    this.registry = new Registry({
+      key: Buffer.alloc(32, ask.owner ?? 'stage'),
+      folder: null,
+      agentUrl: 'http://127.0.0.1:1',
+      store: this.store,
+      clock: this.scope,
+      log,
+      fleets: () => runtime.fleets(),
+      fleet: (name) => runtime.fleet(name),
+      isAwaited: (name) => runtime.isAwaited(name),
     });
     const type: TargetType = {
       type: 'fake',
@@ -218,7 +235,11 @@ export class Stage {
       log,
       runtime: this.runtime,
       targets: this.observed,
-      targetTypes: new Map([...this.fakes.keys()].map((name) => [name, type])),
+      registry: this.registry,
+      targetTypes: new Map<string, TargetTypeInfo>([
+        [externalType.type, externalType],
+        ...[...this.fakes.keys()].map((name) => [name, type] as const),
+      ]),
       channels: new Map(),
       newId: () => `${ask.owner ?? 'u'}-${(this.ids += 1)}`.padStart(16, '0'),
       newSecret: () => `secret-${(this.ids += 1)}`,

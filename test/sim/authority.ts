@@ -8,7 +8,7 @@ import type { FailureDetail } from '../../src/core/events.ts';
 import type { Exit, Look } from '../../src/core/model.ts';
 import type { SimClock } from './clock.ts';
 import type { Chance } from './prng.ts';
-import { exitOf, GONE, isAlive, lookAt, OBEYED, WELL, type Disk, type SimResource } from './resource.ts';
+import { exitOf, GONE, imageOf, isAlive, lookAt, OBEYED, WELL, type Disk, type SimResource } from './resource.ts';
 import type { Truth } from './truth.ts';
 import type { Weather } from './weather.ts';
 
@@ -140,7 +140,7 @@ export class Authority {
 
   private adopt(resource: SimResource, { infraHash, spec }: Subject): void {
     resource.infra = infraHash;
-    resource.image = String(spec.run.image);
+    resource.image = imageOf(spec);
     resource.restarted = this.restarts && spec.lifecycle === 'hot';
     resource.completes = spec.onComplete === 'stop';
   }
@@ -247,8 +247,8 @@ export class Authority {
 
 /** An image that nobody can start. */
 function possible({ spec }: Subject): void {
-  if (!String(spec.run.image).startsWith('impossible')) return;
-  throw new TargetError(detail('terminal', 'instance', 'bad-image', `there is no image ${String(spec.run.image)}`));
+  if (!imageOf(spec).startsWith('impossible')) return;
+  throw new TargetError(detail('terminal', 'instance', 'bad-image', `there is no image ${imageOf(spec)}`));
 }
 
 export const detail = (

@@ -2,6 +2,7 @@
 import { DEFAULT_POLICY, type Policy, type Spec } from '../../src/core/model.ts';
 import { BEATS, config, external, HEALTH, plugin, spec } from '../support/specs.ts';
 import type { Chance } from './prng.ts';
+import { imageOf } from './resource.ts';
 
 const BEAT = { ...BEATS, everyMs: 20_000, silentAfterMs: 60_000, startGraceMs: 90_000 };
 const PROBE = HEALTH === null ? null : { ...HEALTH, everyMs: 30_000, silentAfterMs: 60_000, startGraceMs: 90_000 };
@@ -55,7 +56,7 @@ export function changed(before: Spec, chance: Chance, version: number): Spec {
 /** What is wrong with it, put right; the very same where nothing is. */
 export function corrected(before: Spec, version: number): Spec {
   if (before.targetType === 'external') return before;
-  const bad = /^(crashy|impossible)/.test(String(before.run.image));
+  const bad = /^(crashy|impossible)/.test(imageOf(before));
   const unusable = (before.config?.value as { unusable?: boolean } | undefined)?.unusable === true;
   const forgiving = before.onSilent === 'alert' || before.drift === 'report';
   if (!bad && !unusable && !forgiving) return before;

@@ -1,5 +1,5 @@
 /** One thing on a simulated authority, and the agent in it. */
-import type { Exit, InstalledPlugin, Look } from '../../src/core/model.ts';
+import type { Exit, InstalledPlugin, Look, Spec } from '../../src/core/model.ts';
 
 /** What was delivered to the disk that an instance starts from; it outlives the resource, as a volume does. */
 export interface Disk {
@@ -79,3 +79,6 @@ export const EXITS: readonly Exit[] = [
 export const exitOf = (code: number): Exit => ({ code, signal: null, oom: false, output: 'last words' });
 /** How a resource ends that does as it is told. */
 export const OBEYED: Exit = { code: 0, signal: null, oom: false, output: null };
+
+/** What is to be run, in the words of the simulated targets. */
+export const imageOf = ({ run }: Spec): string => (typeof run.image === 'string' ? run.image : '');

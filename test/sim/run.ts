@@ -73,7 +73,7 @@ class History {
   private readonly faults: Faults;
   private readonly snapshots = new Map<number, Snapshot>();
   private ticks = 0;
-  private failure: unknown = null;
+  private failure: Error | null = null;
 
   constructor({ seed, instances }: SimAsk) {
     this.seed = seed;
@@ -207,6 +207,6 @@ class History {
   }
 
   private fail(error: unknown): void {
-    this.failure ??= error;
+    this.failure ??= error instanceof Error ? error : new Error(String(error));
   }
 }

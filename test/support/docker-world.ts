@@ -73,11 +73,16 @@ export function makeWorld({ engine, docker }: TestEngine, deployment: string = r
       return { fleet: 'demo', instance: name, uid, generation: 1, spec: whole, infraHash: hash, configHash: null, env };
     },
     subject({ name = 'agent', does = { kind: 'runs' }, variant = 'one' } = {}) {
-      const run = { command: script(does, variant), volumes: { data: '/data' }, stopTimeout: does.kind === 'stubborn' ? '1m' : '5s' };
+      const run = {
+        command: script(does, variant),
+        volumes: { data: '/data' },
+        stopTimeout: does.kind === 'stubborn' ? '1m' : '5s',
+      };
       // A hot one that ends by itself is begun again by the engine: its end could not be seen at rest.
       return world.custom(run, { name, spec: { lifecycle: does.kind === 'ends' ? 'lazy' : 'hot' } });
     },
-    container: async (subject) => docker.getContainer(String((await world.target.inspect(subject, soon())).attrs['containerId'])).inspect(),
+    container: async (subject) =>
+      docker.getContainer(String((await world.target.inspect(subject, soon())).attrs['containerId'])).inspect(),
     async kill(subject) {
       const { Id } = await world.container(subject);
       await docker.getContainer(Id).kill().catch(unlessStatus(409)); // 409: it does not run.
@@ -137,7 +142,9 @@ function specOf(raw: JsonObject, part: Partial<Spec>): Spec {
 async function removeAll(docker: Docker, deployment: string): Promise<void> {
   const filters = { label: [`holdfast.deployment=${deployment}`] };
   const containers = await docker.listContainers({ all: true, filters });
-  await Promise.all(containers.map(({ Id }) => docker.getContainer(Id).remove({ force: true, v: true }).catch(unlessStatus(404, 409))));
+  await Promise.all(
+    containers.map(({ Id }) => docker.getContainer(Id).remove({ force: true, v: true }).catch(unlessStatus(404, 409))),
+  );
   const { Volumes } = await docker.listVolumes({ filters });
   await Promise.all(Volumes.map(({ Name }) => docker.getVolume(Name).remove().catch(unlessStatus(404))));
 }

@@ -6,7 +6,16 @@
 import Docker from 'dockerode';
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -19,7 +28,23 @@ export const IMAGE = 'holdfast-test/busybox:1';
 export const IMAGE_WITH_VOLUME = 'holdfast-test/volume:1';
 
 const BUSYBOX = '/bin/busybox';
-const APPLETS = ['sh', 'sleep', 'echo', 'cat', 'ls', 'touch', 'rm', 'env', 'id', 'pwd', 'dd', 'nc', 'httpd', 'mkdir', 'true'];
+const APPLETS = [
+  'sh',
+  'sleep',
+  'echo',
+  'cat',
+  'ls',
+  'touch',
+  'rm',
+  'env',
+  'id',
+  'pwd',
+  'dd',
+  'nc',
+  'httpd',
+  'mkdir',
+  'true',
+];
 const START_DEADLINE_MS = 30_000;
 const END_DEADLINE_MS = 20_000;
 const POLL_MS = 20;
@@ -82,24 +107,53 @@ export async function startEngine(): Promise<PrivateEngine> {
 
   async function start(): Promise<void> {
     const said: string[] = [];
-    const flags = ['--config-file', 'daemon.json', '--data-root', dataRoot, '--exec-root', join(folder, 'exec'), '--pidfile', join(folder, 'pid')];
+    const flags = [
+      '--config-file',
+      'daemon.json',
+      '--data-root',
+      dataRoot,
+      '--exec-root',
+      join(folder, 'exec'),
+      '--pidfile',
+      join(folder, 'pid'),
+    ];
     // Published ports go through the engine's own proxy; its firewall rules would be shared with every engine of this host.
-    flags.push('-H', `unix://${socket}`, '--bridge', bridge, '--iptables=false', '--ip-masq=false', '--shutdown-timeout', '2');
+    flags.push(
+      '-H',
+      `unix://${socket}`,
+      '--bridge',
+      bridge,
+      '--iptables=false',
+      '--ip-masq=false',
+      '--shutdown-timeout',
+      '2',
+    );
     rmSync(join(folder, 'pid'), { force: true });
     const child = spawn('dockerd', flags, { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
     child.stderr.setEncoding('utf8').on('data', (text: string) => said.splice(0, said.length - 20, text));
     daemon = child;
-    const spawned = await Promise.race([once(child, 'spawn').then(() => null), once(child, 'error').then(([error]) => error as Error)]);
-    if (spawned !== null) throw new Error(`dockerd cannot be started: ${spawned.message} (apt-get install docker.io iptables)`);
+    const spawned = await Promise.race([
+      once(child, 'spawn').then(() => null),
+      once(child, 'error').then(([error]) => error as Error),
+    ]);
+    if (spawned !== null)
+      throw new Error(`dockerd cannot be started: ${spawned.message} (apt-get install docker.io iptables)`);
     const until = performance.now() + START_DEADLINE_MS;
-    while (!(await client.docker.ping().then(() => true, () => false))) {
-      if (child.exitCode !== null || performance.now() > until) throw new Error(`dockerd did not come up: ${said.join('').slice(-2_000)}`);
+    while (
+      !(await client.docker.ping().then(
+        () => true,
+        () => false,
+      ))
+    ) {
+      if (child.exitCode !== null || performance.now() > until)
+        throw new Error(`dockerd did not come up: ${said.join('').slice(-2_000)}`);
       await pause(POLL_MS);
     }
   }
 
   async function ended(child: ChildProcess): Promise<void> {
-    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit', { signal: AbortSignal.timeout(END_DEADLINE_MS) });
+    if (child.exitCode === null && child.signalCode === null)
+      await once(child, 'exit', { signal: AbortSignal.timeout(END_DEADLINE_MS) });
   }
 
   async function shutDown(): Promise<void> {
@@ -135,7 +189,14 @@ export async function startEngine(): Promise<PrivateEngine> {
     async stop() {
       if (daemon === null) await start();
       const containers = await client.docker.listContainers({ all: true });
-      await Promise.all(containers.map(({ Id }) => client.docker.getContainer(Id).remove({ force: true, v: true }).catch(() => undefined)));
+      await Promise.all(
+        containers.map(({ Id }) =>
+          client.docker
+            .getContainer(Id)
+            .remove({ force: true, v: true })
+            .catch(() => undefined),
+        ),
+      );
       await shutDown();
       endWatch();
     },
@@ -146,7 +207,11 @@ export async function startEngine(): Promise<PrivateEngine> {
 function openBridge(): string {
   const name = `hf${process.pid.toString(36)}${Math.floor(Math.random() * 1_296).toString(36)}`;
   const subnet = `10.${200 + Math.floor(Math.random() * 50)}.${Math.floor(Math.random() * 250)}.1/24`;
-  for (const args of [['link', 'add', name, 'type', 'bridge'], ['addr', 'add', subnet, 'dev', name], ['link', 'set', name, 'up']]) {
+  for (const args of [
+    ['link', 'add', name, 'type', 'bridge'],
+    ['addr', 'add', subnet, 'dev', name],
+    ['link', 'set', name, 'up'],
+  ]) {
     const { status, stderr, error } = spawnSync('ip', args, { encoding: 'utf8' });
     if (status !== 0) throw new Error(`ip ${args.join(' ')}: ${error?.message ?? stderr}`);
   }
@@ -173,8 +238,18 @@ function cleanUpWithThisProcess(folder: string, bridge: string): () => void {
 }
 
 async function importImages(docker: Docker): Promise<void> {
-  const has = async (name: string): Promise<boolean> => docker.getImage(name).inspect().then(() => true, () => false);
-  for (const [name, changes] of [[IMAGE, undefined], [IMAGE_WITH_VOLUME, ['VOLUME /declared']]] as const) {
+  const has = async (name: string): Promise<boolean> =>
+    docker
+      .getImage(name)
+      .inspect()
+      .then(
+        () => true,
+        () => false,
+      );
+  for (const [name, changes] of [
+    [IMAGE, undefined],
+    [IMAGE_WITH_VOLUME, ['VOLUME /declared']],
+  ] as const) {
     if (await has(name)) continue;
     const [repo, tag] = name.split(':');
     const progress = await docker.importImage(rootFolder(), { repo, tag, ...(changes && { changes }) });

@@ -7,6 +7,7 @@
 import { createHash } from 'node:crypto';
 import type { StoredEvent, Verb } from '../../src/core/events.ts';
 import type { Phase, Spec } from '../../src/core/model.ts';
+import type { Beat } from '../../src/runtime/beats.ts';
 import {
   type Control,
   type EventView,
@@ -67,7 +68,13 @@ export interface FakeControl extends Control {
   /** The presented forms of the tokens: `read-token`, `operate-token`, `admin-token`, `beta-token` (operate, beta only). */
   addToken(token: string, view: Partial<TokenView>): void;
   readiness: { ready: boolean; because: string[] };
+  /** What agents have said. */
+  readonly beats: readonly Beat[];
 }
+
+/** The token of `alpha/one`, and one whose instance is deleted. */
+export const AGENT = `hfi_alpha.uid-one.1.${'m'.repeat(43)}`;
+export const GONE_AGENT = `hfi_alpha.uid-gone.1.${'m'.repeat(43)}`;
 
 export const TOKENS = {
   read: 'read-token',
@@ -95,6 +102,7 @@ export function createFakeControl(): FakeControl {
   let outputEnded = false;
   let logsTaken = 0;
   let open = 0;
+  const beats: Beat[] = [];
   const settling: ((result: WaitResult) => void)[] = [];
 
   const wake = (): void => {
@@ -408,6 +416,19 @@ export function createFakeControl(): FakeControl {
         if (found === undefined) throw new Refusal('not-found', 'token', `there is no token "${name}"`);
         tokens.delete(found[0]);
       }),
+    heartbeat: (token, read) =>
+      did('heartbeat', [token], () => token).then(async () => {
+        if (token === GONE_AGENT) return { kind: 'gone' as const };
+        if (token !== AGENT) return { kind: 'unknown' as const };
+        beats.push(await read());
+        return { kind: 'heard' as const, desired: 'running' as const, nextSeconds: 30 };
+      }),
+    renewAgentToken: (fleet, name, by) =>
+      did('renewAgentToken', [fleet, name, by], () => {
+        const { uid } = instance(fleet, name);
+        return { fleet, instance: name, uid, token: AGENT };
+      }),
+    beats,
     identify: (token) => did('identify', [], () => tokens.get(token) ?? null),
   };
 

@@ -43,7 +43,7 @@ export function registerBench(session: Session): void {
     description: 'Runs benchmarks and prints figure, goal and peer; from a checkout of Holdfast only.',
     group: GROUP,
     shared: [],
-    examples: ['holdfast bench tick', 'holdfast bench replay --json'],
+    examples: ['holdfast bench core', 'holdfast bench ticks --json'],
     options: (command) => command.option('--json', 'one last line of JSON with the results'),
     run: async (_context, args, { json }) => {
       const file = fileURLToPath(new URL('../../../bench/main.ts', import.meta.url));

@@ -12,7 +12,7 @@ export function registerGates(session: Session): void {
   declare<{ reason: string; for?: number; target?: string }>(session, session.program, {
     usage: 'hold [name...]',
     description:
-      'Keeps Holdfast from acting, on the whole fleet, a target or some instances; what you ask of one by name still goes.',
+      'Keeps Holdfast from acting, on the whole fleet, a target or some instances; a stop or delete of one by name still goes.',
     group: GROUP,
     examples: [
       'holdfast hold --reason "engine upgrade" --for 30m --target docker',

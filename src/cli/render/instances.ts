@@ -26,10 +26,13 @@ export function instanceTable(
   return table(HEADS, rows, paint, width);
 }
 
-/** The one thing to know: its error, else what holds it, else its row. */
+/** The one thing to know: what holds it, else its error, else its row. An old error must not hide why nothing is done now. */
 export function reasonOf(view: Pick<InstanceView, 'lastError' | 'hold' | 'reason'>, now: number): string {
+  if (view.hold !== null) {
+    const after = view.lastError === null ? '' : `; last error: ${errorInWords(view.lastError)}`;
+    return `${holdInWords(view.hold, now)}${after}`;
+  }
   if (view.lastError !== null) return errorInWords(view.lastError);
-  if (view.hold !== null) return holdInWords(view.hold, now);
   return plain(view.reason.text);
 }
 

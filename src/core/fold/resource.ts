@@ -8,8 +8,9 @@
 import { recordFailure } from '../concern.ts';
 import type { StoredEvent } from '../events.ts';
 import { classifyExit, exitText, flapKind } from '../exits.ts';
-import { MAX_ENDED_LIVES, MAX_PENDING_FLAPS, QUICK_FAILURE_MS } from '../limits.ts';
+import { CRASH_LOOP_STREAK, MAX_ENDED_LIVES, MAX_PENDING_FLAPS, QUICK_FAILURE_MS } from '../limits.ts';
 import type { Exit, FleetState, Instance, Look, Resource } from '../model.ts';
+import { rolloutFailed } from './rollout.ts';
 import { recordLoss, recordRecovery, targetOf } from './target.ts';
 
 const alive = <L extends Look>(look: L | null): look is L => look !== null && (look.state === 'running' || look.state === 'changing');
@@ -170,6 +171,8 @@ function endLife(state: FleetState, inst: Instance, end: End, event: StoredEvent
     },
     state.policy.giveUpAfter,
   );
+  // What the rollout took down comes up and falls again: no need to wait for the proof's deadline (L79).
+  if ((inst.concerns.run?.streak ?? 0) >= CRASH_LOOP_STREAK) rolloutFailed(state, inst.uid);
 }
 
 /** While an operation of ours that ends lives is at work, one that ends as if told to ended by that, whichever life it was sent to end. */

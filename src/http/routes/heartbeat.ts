@@ -37,8 +37,7 @@ export function agentRoutes(control: Control): readonly Route[] {
       summary: 'An agent says that it is alive, and how it is',
       description:
         "With the agent's own token, `Authorization: Bearer hfi_…`. Every field is optional, unknown ones are ignored, and so is the body's content type. `nextSeconds`: when to beat again; it grows with the fleet.",
-      scope: 'open',
-      uncounted: true,
+      scope: 'agent',
       body: heartbeat,
       answers: {
         200: {
@@ -106,6 +105,7 @@ function readBeat(incoming: IncomingMessage): Promise<string> {
     incoming.on('end', () => resolve((chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks)).toString('utf8')));
     incoming.on('error', brokeOff);
     incoming.on('close', brokeOff);
+    if (incoming.destroyed) brokeOff();
   });
 }
 

@@ -27,10 +27,16 @@ export function agentEnvironment(subject: Subject, run: ProcessRun, mark: Mark):
   const env: { [name: string]: string } = { PATH: DEFAULT_PATH };
   for (const name of INHERITED) {
     const value = process.env[name];
-    if (value !== undefined) env[name] = value;
+    if (value !== undefined) env[name] = name === 'PATH' ? withoutNpm(value) : value;
   }
   for (const [name, value] of Object.entries(run.env)) if (!name.startsWith(RESERVED_PREFIX)) env[name] = value;
   return { ...env, ...subject.env, ...markToEnv(mark) };
+}
+
+/** npm puts folders of the package it runs in front; what `node` means to an agent must not depend on how we were started. */
+function withoutNpm(path: string): string {
+  const kept = path.split(':').filter((folder) => !/\/node_modules\/\.bin\/?$|\/node-gyp-bin\/?$/.test(folder));
+  return kept.length === 0 ? DEFAULT_PATH : kept.join(':');
 }
 
 /** Spawns, or rejects with the reason. `log` is an open file; the caller closes its own copy. */

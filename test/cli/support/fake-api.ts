@@ -292,6 +292,8 @@ function standardRoutes(): { readonly [route: string]: Answer } {
     [`POST ${fleet}/debug/replay-events`]: () => REPLAY,
     [`GET ${fleet}/orphans`]: () => ({ items: [ORPHAN], next: null }),
     [`POST ${fleet}/orphans/prune`]: () => ({ items: [ORPHAN], next: null }),
+    [`POST ${fleet}/instances/scribe/token`]: () =>
+      new Status(201, { fleet: 'demo', instance: 'scribe', uid: 'u-1', token: 'hfi_demo.u-1.2.mac' }),
     'GET /v1/tokens': () => ({ items: [TOKEN_VIEW], next: null }),
     'POST /v1/tokens': () => new Status(201, { ...TOKEN_VIEW, token: 'hf_secret' }),
     'DELETE /v1/tokens/ci': () => new Status(204, undefined),
