@@ -2,7 +2,7 @@
  * `holdfast/agent`: lets an agent say that it is alive, what it does and how it is. No dependencies; works as well where
  * there is no Holdfast (it then says nothing).
  *
- *  1. It never throws into the agent, never keeps it from ending, and holds no work up.
+ *  1. It never throws into the agent, holds no work up, and keeps it from ending no longer than an answer takes.
  *  2. What changes (busy, idle, not well) is said at once, but never more than once a second.
  *  3. Without an answer it tries ever more rarely, at most every `RETRY_MAX_MS`; once its instance is deleted, not at all.
  */
@@ -10,7 +10,6 @@ export interface AgentOptions {
   /** Where Holdfast answers, and this agent's own token. By default what Holdfast has put into the environment. */
   readonly url?: string;
   readonly token?: string;
-  /** Of the agent, such as "1.4.2". */
   readonly version?: string;
   /** Time between heartbeats until Holdfast says otherwise, ms. */
   readonly everyMs?: number;
@@ -30,7 +29,6 @@ export interface Report {
 }
 
 export interface Agent {
-  /** How it is. */
   report(report: Report): void;
   /** Runs one task; while any runs, the agent is busy. Whatever comes of it is handed on. */
   work<T>(task: () => T | Promise<T>): Promise<T>;
@@ -38,7 +36,6 @@ export interface Agent {
   progress(steps?: number): void;
   /** Says how it is right now. Resolves when that was answered, or could not be. */
   beat(): Promise<void>;
-  /** Says no more. */
   stop(): void;
 }
 
@@ -95,14 +92,13 @@ export function startAgent(options: AgentOptions = {}): Agent {
     const answer = await fetch(`${url?.replace(/\/$/, '')}/v1/heartbeat`, { method: 'POST', headers, body, signal });
     if (answer.status === 410) {
       over = true;
-      stopped('deleted');
-    } else if (!answer.ok) throw new Error(`it was answered with ${answer.status}`);
-    else {
-      const { desired, nextSeconds } = (await answer.json()) as { desired?: unknown; nextSeconds?: unknown };
-      if (typeof nextSeconds === 'number' && nextSeconds > 0) nextMs = nextSeconds * 1_000;
-      if (desired === 'stopped') stopped('stopped');
-      else toldToStop = false;
+      return stopped('deleted');
     }
+    if (!answer.ok) throw new Error(`it was answered with ${answer.status}`);
+    const { desired, nextSeconds } = (await answer.json()) as { desired?: unknown; nextSeconds?: unknown };
+    if (typeof nextSeconds === 'number' && nextSeconds > 0) nextMs = nextSeconds * 1_000;
+    if (desired === 'stopped') stopped('stopped');
+    else toldToStop = false;
   }
 
   function beat(): Promise<void> {

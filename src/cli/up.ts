@@ -30,6 +30,7 @@ export async function runUp(options: UpOptions): Promise<number> {
   try {
     folder = openDataFolder(options.data, process.cwd());
     const log = openLog(folder, options);
+    sayUnheard(log);
     composed = await compose(folder, { storeUrl: options.store, log });
     const server = await open(composed, options, log);
     doors.push(server);
@@ -148,6 +149,17 @@ function readable(path: string): boolean {
   } catch {
     return false;
   }
+}
+
+/**
+ * A promise that fails with nobody listening is a fault of ours, and by itself would end the process, and with it the care
+ * for every agent. It is said, and nothing else stops for it; what throws outside of every promise does end us.
+ */
+function sayUnheard(log: Log): void {
+  process.on('unhandledRejection', (reason) => {
+    const error = reason instanceof Error ? (reason.stack ?? reason.message) : String(reason);
+    log.error({ error }, 'a promise failed and nobody heard it; this is a fault of Holdfast');
+  });
 }
 
 function untilSignal(log: Log): Promise<string> {

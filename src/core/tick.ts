@@ -10,7 +10,11 @@ import { LOGIC_VERSION } from './limits.ts';
 import type { FleetState } from './model.ts';
 
 /** What the next tick decides at `now`, given the facts folded so far. Changes nothing. */
-export function plan(state: FleetState, agenda: Agenda, now: number): { decision: Decision; looked: ReadonlySet<string> } {
+export function plan(
+  state: FleetState,
+  agenda: Agenda,
+  now: number,
+): { decision: Decision; looked: ReadonlySet<string> } {
   const looked = agenda.candidates(state, now);
   let decision = decide(state, now, looked);
   // Those in line for whom room was left, or who go before the one that took the last of it, are looked at too. Each
@@ -33,7 +37,12 @@ export function toEvents(decision: Decision): readonly NewEvent[] {
     ...flaps.map(({ inst, flap }): NewEvent => {
       const { kind, incarnation } = flap;
       const exit = flap.exit === null ? null : { ...flap.exit, output: null };
-      return { type: 'flap.observed', instance: inst.name, uid: inst.uid, data: { kind, incarnation, exit, output: flap.exit?.output ?? null } };
+      return {
+        type: 'flap.observed',
+        instance: inst.name,
+        uid: inst.uid,
+        data: { kind, incarnation, exit, output: flap.exit?.output ?? null },
+      };
     }),
   ];
 }

@@ -43,8 +43,13 @@ export function drain(incoming: IncomingMessage, forMs: number): void {
   }
   const { socket } = incoming;
   const late = setTimeout(() => socket.destroy(), forMs);
-  const done = (): void => clearTimeout(late);
-  incoming.on('error', done).once('end', done).once('close', done);
+  const done = (): void => {
+    clearTimeout(late);
+    socket.off('close', done);
+  };
+  // The connection, too: once it is answered, a request is not told of its end.
+  socket.once('close', done);
+  incoming.once('end', done).once('close', done);
   incoming.unpipe();
   incoming.resume();
 }

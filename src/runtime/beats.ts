@@ -62,11 +62,13 @@ export function factsOf(inst: Instance, heard: Heard): readonly NewEvent[] {
   if (agent === null || agent.heard === 'never') facts.push({ report: 'first' });
   else if (agent.heard === 'silent') facts.push({ report: 'recovered' });
   const complaint = complaintOf(heard);
-  if (complaint !== null && agent?.degraded == null) facts.push({ report: 'degraded', message: complaint.slice(0, MESSAGE_CHARS) });
+  if (complaint !== null && agent?.degraded == null)
+    facts.push({ report: 'degraded', message: complaint.slice(0, MESSAGE_CHARS) });
   if (complaint === null && agent?.degraded != null && isWellAgain(heard)) facts.push({ report: 'well' });
   const busy = beat.activeTasks === undefined ? (agent?.busy ?? false) : beat.activeTasks > 0;
   if (busy !== (agent?.busy ?? false)) facts.push({ report: busy ? 'busy' : 'idle' });
-  if (beat.version !== undefined && beat.version !== agent?.version) facts.push({ report: 'version', version: beat.version });
+  if (beat.version !== undefined && beat.version !== agent?.version)
+    facts.push({ report: 'version', version: beat.version });
   return facts.length === 0 ? NOTHING : facts.map((data) => reported(inst, data));
 }
 

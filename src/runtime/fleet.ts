@@ -146,7 +146,10 @@ export class Fleet {
       try {
         listener(events);
       } catch (error) {
-        this.world.log.error({ fleet: this.name, error: messageOf(error) }, 'a listener failed; this is a fault of Holdfast');
+        this.world.log.error(
+          { fleet: this.name, error: messageOf(error) },
+          'a listener failed; this is a fault of Holdfast',
+        );
       }
     }
   }
@@ -158,7 +161,11 @@ export class Fleet {
       try {
         const observer = this.world.targets.observer(name);
         if (observer !== null) observer.serve(this.loop);
-        else this.noTarget(name, `no target is called "${name}"; declare it in holdfast.yaml, or delete its instances with --forget`);
+        else
+          this.noTarget(
+            name,
+            `no target is called "${name}"; declare it in holdfast.yaml, or delete its instances with --forget`,
+          );
       } catch (error) {
         this.noTarget(name, `target "${name}" cannot be used as holdfast.yaml declares it: ${messageOf(error)}`);
       }

@@ -106,7 +106,11 @@ export class LastSeen {
       this.failed = false;
     } catch (error) {
       part.dirty = true;
-      if (!this.failed) this.world.log.warn({ error: String(error) }, 'when agents were last heard cannot be written; a restart would forget it');
+      if (!this.failed)
+        this.world.log.warn(
+          { error: String(error) },
+          'when agents were last heard cannot be written; a restart would forget it',
+        );
       this.failed = true;
     }
   }

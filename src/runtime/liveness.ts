@@ -8,8 +8,8 @@
  *     `silentAfter` (L11); a silence that began meanwhile is noticed after that (L12).
  *  3. A beat of a uid that is not (or no longer) ours, or of one that is stopped, says nothing (L18); nor does the last beat
  *     of one life about the next.
- *  4. However many beat at once, the loop gets one source of facts per tick; however often one agent changes its mind, it
- *     is believed once per `LOOK_EVERY_MS`.
+ *  4. However many beat at once, the loop gets one source of facts per `BATCH_EVERY_MS`; however often one agent changes its
+ *     mind, it is believed once per `LOOK_EVERY_MS`.
  */
 import type { NewEvent } from '../core/events.ts';
 import { silentAfterMs } from '../core/liveness.ts';
@@ -27,11 +27,18 @@ interface Asked {
   asking: boolean;
   failingSinceMono: number | null;
   /** The newest answer, of the life it was asked in. */
-  answer: { readonly ok: boolean; readonly message: string; readonly life: string | null; readonly lasting: boolean } | null;
+  answer: {
+    readonly ok: boolean;
+    readonly message: string;
+    readonly life: string | null;
+    readonly lasting: boolean;
+  } | null;
 }
 
 /** How often ages are looked at, ms. */
 const LOOK_EVERY_MS = 1_000;
+/** The first news goes on at once, what follows it so soon after goes on together, ms. */
+const BATCH_EVERY_MS = 50;
 /** A look that comes this much too late means that we stood still, ms. */
 const STANDSTILL_MS = 4_000;
 
@@ -44,6 +51,9 @@ export class LivenessWatch {
   /** Whose facts are to be worked out when the loop drains them; and whether it has been asked to. */
   private readonly due = new Set<string>();
   private offered = false;
+  private gathering = false;
+  private offeredMono = Number.NEGATIVE_INFINITY;
+  private cancelOffer: () => void = () => undefined;
   /** Since when beats could reach us without a break (2). */
   private listeningSinceMono: number;
   private lookedMono: number;
@@ -64,6 +74,7 @@ export class LivenessWatch {
   stop(): void {
     this.stopping.abort('stop');
     this.cancelTimer();
+    this.cancelOffer();
   }
 
   /** One heartbeat of a living uid. `serial` is that of the token it came with, where it came with one. */
@@ -138,7 +149,17 @@ export class LivenessWatch {
   }
 
   private offer(): void {
-    if (this.offered || this.due.size === 0) return;
+    if (this.offered || this.gathering || this.due.size === 0) return;
+    const waitMs = this.offeredMono + BATCH_EVERY_MS - this.clock.mono();
+    if (waitMs > 0) {
+      this.gathering = true;
+      this.cancelOffer = this.clock.after(waitMs, () => {
+        this.gathering = false;
+        this.offer();
+      });
+      return;
+    }
+    this.offeredMono = this.clock.mono();
     // An idle loop drains before `report` returns.
     this.offered = true;
     const taken = this.loop.report((state) => {
@@ -183,12 +204,19 @@ export class LivenessWatch {
   /** What was put off: said too soon after something else, or before its life was known to have begun. */
   private again(inst: Instance, heard: Heard): void {
     heard.unjudged = false;
-    if (heard.early && inst.operations === heard.operations && speaksForThisLife(inst, heard) && inst.resource !== null) {
+    if (
+      heard.early &&
+      inst.operations === heard.operations &&
+      speaksForThisLife(inst, heard) &&
+      inst.resource !== null
+    ) {
       heard.ran = true;
       heard.life = inst.resource.incarnation;
     }
     heard.early = false;
-    if (factsOf(inst, heard).length > 0) this.due.add(inst.uid);
+    if (factsOf(inst, heard).length === 0) return;
+    heard.reportedMono = this.clock.mono();
+    this.due.add(inst.uid);
   }
 
   /** Have beats been able to reach us? While the store fails they are refused (L71), and while we stand still they wait. */

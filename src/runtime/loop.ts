@@ -202,7 +202,7 @@ export class FleetLoop {
   // ── one tick ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
   private async turn(): Promise<void> {
-    const { clock, log, lost } = this.world;
+    const { clock, log } = this.world;
     this.tickingSinceMono = clock.mono();
     try {
       await this.tick();
@@ -214,7 +214,7 @@ export class FleetLoop {
       const message = error instanceof Error ? error.message : String(error);
       if (error instanceof FencedError) {
         this.ended = true;
-        lost(message);
+        this.world.lost(message);
         return;
       }
       this.failure = message;
@@ -257,7 +257,10 @@ export class FleetLoop {
       this.world.committed(report);
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
-      this.world.log.error({ fleet: this.fleet, error: message }, 'a committed tick could not be told; this is a fault of Holdfast');
+      this.world.log.error(
+        { fleet: this.fleet, error: message },
+        'a committed tick could not be told; this is a fault of Holdfast',
+      );
     }
   }
 
@@ -301,7 +304,10 @@ export class FleetLoop {
       } catch (error) {
         if (!(error instanceof TypeError)) throw error;
         const { type, instance } = fact;
-        this.world.log.error({ fleet: this.fleet, type, instance, error: error.message }, 'a fact cannot be written, and is dropped');
+        this.world.log.error(
+          { fleet: this.fleet, type, instance, error: error.message },
+          'a fact cannot be written, and is dropped',
+        );
       }
       this.unsent.shift();
     }
@@ -361,7 +367,10 @@ export class FleetLoop {
     // One that decides without end is a fault of ours; all else in this process must get its turn nevertheless (L09).
     const breathless = this.streak >= TICKS_AT_ONCE;
     if (breathless) {
-      this.world.log.error({ fleet: this.fleet, ticks: this.streak }, 'the loop decides without end; this is a fault of Holdfast');
+      this.world.log.error(
+        { fleet: this.fleet, ticks: this.streak },
+        'the loop decides without end; this is a fault of Holdfast',
+      );
       this.streak = 0;
     }
     const waitMs = Math.max(this.retryMs, breathless ? RETRY_MIN_MS : 0);

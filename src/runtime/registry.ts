@@ -85,7 +85,7 @@ export class Registry {
     const { liveness } = fleet;
     if (liveness === null) throw notNow(fleet.name);
     liveness.beat(inst.uid, beat, serial);
-    this.lastSeen.note(inst.uid, fleet.loop.time());
+    this.lastSeen.note(inst.uid, liveness.last(inst.uid)?.at ?? fleet.loop.time());
     return { kind: 'heard', desired: inst.desired, nextSeconds: nextBeatMs(inst, liveness.size) / 1_000 };
   }
 
@@ -95,7 +95,11 @@ export class Registry {
     if (fleet === null) return null;
     const { loop } = fleet;
     if (loop.failure !== null)
-      throw new Refusal('unavailable', 'log-not-writable', `heartbeats are refused while the log cannot be written: ${loop.failure}`);
+      throw new Refusal(
+        'unavailable',
+        'log-not-writable',
+        `heartbeats are refused while the log cannot be written: ${loop.failure}`,
+      );
     const inst = loop.state.instances.get(uid);
     if (inst === undefined || inst.desired === 'deleted') return GONE;
     const { serial: oldest, next } = inst.token;
@@ -151,7 +155,7 @@ const notNow = (fleet: string): Refusal =>
 export function nextBeatMs(inst: Instance, agents: number): number {
   const { heartbeat } = inst.spec;
   const everyMs = heartbeat?.everyMs ?? DEFAULT_BEAT_EVERY_MS;
-  const bearableMs = Math.ceil(agents / BEATS_PER_SECOND) * 1_000;
+  const bearableMs = Math.ceil((agents * 1_000) / BEATS_PER_SECOND);
   const unsuspiciousMs = heartbeat === null ? bearableMs : heartbeat.silentAfterMs / 2;
   return Math.max(everyMs, Math.min(bearableMs, unsuspiciousMs));
 }

@@ -130,15 +130,24 @@ export class Runtime {
       // What is called off may still take effect: it must not start an agent behind our back.
       await withDeadline(clock, CALLED_OFF_MS, `ending what is at work in fleet "${name}"`, () => fleet.effects.idle());
     } catch (error) {
-      log.warn({ fleet: name, error: String(error) }, 'not everything that was at work has ended; its agents are stopped all the same');
+      log.warn(
+        { fleet: name, error: String(error) },
+        'not everything that was at work has ended; its agents are stopped all the same',
+      );
     }
     try {
       await this.store.append(name, [{ type: 'owner.stopped', data: { epoch, agents: true } }], () => loop.time());
     } catch (error) {
-      log.error({ fleet: name, error: String(error) }, 'that the agents are stopped on purpose could not be written; it will read as flaps');
+      log.error(
+        { fleet: name, error: String(error) },
+        'that the agents are stopped on purpose could not be written; it will read as flaps',
+      );
     }
     return [...loop.state.instances.values()]
-      .filter(({ operation, resource }) => operation !== null || (resource !== null && resource.state !== 'missing' && resource.state !== 'stopped'))
+      .filter(
+        ({ operation, resource }) =>
+          operation !== null || (resource !== null && resource.state !== 'missing' && resource.state !== 'stopped'),
+      )
       .map((inst) => ({ fleet, inst }));
   }
 

@@ -10,6 +10,11 @@ export const externalType: TargetTypeInfo = {
   run: (raw) =>
     Object.keys(raw).length === 0
       ? { ok: true, run: {} }
-      : { ok: false, problems: [{ path: '', message: 'an external instance has no run: whoever runs it decides that, not Holdfast' }] },
+      : {
+          ok: false,
+          problems: [
+            { path: '', message: 'an external instance has no run: whoever runs it decides that, not Holdfast' },
+          ],
+        },
   infra: () => ({}),
 };

@@ -50,7 +50,7 @@ const strangers = (
   world: DockerWorld,
   name: string,
   more: Docker.ContainerCreateOptions = {},
-): Promise<Docker.Container> => world.docker.createContainer({ name, Image: IMAGE, Cmd: ['sleep', '3600'], ...more });
+): Promise<Docker.Container> => world.docker.createContainer({ name, Image: IMAGE, Cmd: ['sh', '-c', RUNS], ...more });
 
 // ── hot and lazy ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -434,12 +434,12 @@ check(
 
 check('a tag that moves changes nothing until another spec is applied', async (world, t) => {
   const tag = `holdfast-test/moving-${world.deployment}:1`;
-  const [repo, name] = tag.split(':');
-  await world.docker.getImage(IMAGE).tag({ repo, tag: name });
+  const to = { repo: tag.replace(/:1$/, ''), tag: '1' };
+  await world.docker.getImage(IMAGE).tag(to);
   t.after(() => world.docker.getImage(tag).remove());
   const agent = world.custom({ ...RUN, image: tag });
   const before = await world.target.provision(agent, STARTED, soon());
-  await world.docker.getImage(IMAGE_WITH_VOLUME).tag({ repo, tag: name });
+  await world.docker.getImage(IMAGE_WITH_VOLUME).tag(to);
   await world.remove(agent);
   assert.equal((await world.target.provision(agent, STARTED, soon())).attrs['image'], before.attrs['image']);
   const next = world.custom({ ...RUN, image: tag, env: { V: '2' } });

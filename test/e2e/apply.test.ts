@@ -249,7 +249,8 @@ describe('apply', () => {
       assert.match(first.lastError?.message ?? '', /exit code 1/);
       const rest = NAMES.filter((name) => name !== first.name);
       for (const name of rest)
-        await fleet.until(name, 'waiting for the first', ({ hold }) => hold?.reason === 'rollout');
+        await fleet.until(name, 'held since the first failed', ({ hold }) => hold?.reason === 'rollout-failed');
+      assert.equal((await fleet.view()).rollout?.state, 'failed');
       await until(
         'it crashes again',
         async () => (await fleet.get(first.name)).restarts.crashes > first.restarts.crashes,

@@ -146,7 +146,8 @@ describe('bad input', () => {
   });
 
   test('a body of 10 MB is refused by its size', async () => {
-    const answer = await leavesAlone(() => put('#'.repeat(10 * 1024 * 1024)));
+    // A client that wants the connection closed may find it closed while it still sends, and lose the answer.
+    const answer = await leavesAlone(() => put('#'.repeat(10 * 1024 * 1024), { connection: 'keep-alive' }));
     assert.deepEqual([answer.status, answer.body.type], [413, 'urn:holdfast:problem:too-large']);
     assert.match(answer.body.detail, /at most \d+ bytes/);
   });

@@ -29,7 +29,10 @@ describe('a heartbeat', () => {
   test('may say nothing at all, and in any content type', async (t) => {
     const { ask, control } = await start(t);
     for (const body of [undefined, '', '{}', ' \n']) {
-      const answer = await ask('POST', BEAT, { token: AGENT, ...(body === undefined ? {} : { body, headers: { 'content-type': 'text/plain' } }) });
+      const answer = await ask('POST', BEAT, {
+        token: AGENT,
+        ...(body === undefined ? {} : { body, headers: { 'content-type': 'text/plain' } }),
+      });
       assert.equal(answer.status, 200, answer.text);
     }
     assert.equal((await ask('POST', BEAT, { token: AGENT, body: '{"work":1}', chunked: true })).status, 200);
@@ -39,7 +42,11 @@ describe('a heartbeat', () => {
 
   test('takes null for not said, and cuts long words instead of refusing a sick agent', async (t) => {
     const { ask, control } = await start(t);
-    assert.equal((await ask('POST', BEAT, { token: AGENT, body: { status: null, usage: null, message: 'x'.repeat(9_000) } })).status, 200);
+    assert.equal(
+      (await ask('POST', BEAT, { token: AGENT, body: { status: null, usage: null, message: 'x'.repeat(9_000) } }))
+        .status,
+      200,
+    );
     assert.equal(control.beats[0]?.status, undefined);
     assert.equal(control.beats[0]?.message?.length, 2_000);
   });
@@ -129,7 +136,14 @@ describe('a heartbeat', () => {
     const open = control.gate('heartbeat');
     const called = control.called('heartbeat');
     const headers = { authorization: `Bearer ${AGENT}`, 'content-length': '10' };
-    const asking = request({ host: '127.0.0.1', port: listening.port, method: 'POST', path: BEAT, headers, agent: false });
+    const asking = request({
+      host: '127.0.0.1',
+      port: listening.port,
+      method: 'POST',
+      path: BEAT,
+      headers,
+      agent: false,
+    });
     asking.on('error', () => undefined);
     asking.write('{"wor');
     await called;
@@ -145,7 +159,10 @@ describe('a heartbeat', () => {
     const { ask, lines } = await start(t);
     await ask('POST', BEAT, { token: AGENT, body: full });
     await ask('POST', BEAT, { token: GONE_AGENT, body: full });
-    assert.deepEqual(lines.filter(({ level }) => level !== 'debug'), []);
+    assert.deepEqual(
+      lines.filter(({ level }) => level !== 'debug'),
+      [],
+    );
     assert.ok(!JSON.stringify(lines).includes('mmmm'));
   });
 });
@@ -153,7 +170,10 @@ describe('a heartbeat', () => {
 test('a new agent token is shown once, with who asked for it and why', async (t) => {
   const { ask, control } = await start(t);
   const answer = await ask('POST', '/v1/fleets/alpha/instances/one/token', { body: { reason: 'moved' } });
-  assert.deepEqual([answer.status, answer.json], [201, { fleet: 'alpha', instance: 'one', uid: 'uid-one', token: AGENT }]);
+  assert.deepEqual(
+    [answer.status, answer.json],
+    [201, { fleet: 'alpha', instance: 'one', uid: 'uid-one', token: AGENT }],
+  );
   const call = control.calls.find(({ verb }) => verb === 'renewAgentToken');
   assert.deepEqual(call?.args, ['alpha', 'one', { token: 'root', via: 'http', reason: 'moved' }]);
 });

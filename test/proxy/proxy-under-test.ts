@@ -36,9 +36,9 @@ export interface Options {
   readonly exposed?: readonly ExposeSpec[];
   readonly limits?: Partial<ProxyLimits>;
   readonly allowedHosts?: readonly string[];
-  identify?(token: string): Promise<TokenView | null>;
+  readonly identify?: (token: string) => Promise<TokenView | null>;
   /** Awaited by every visit before it connects. */
-  ready?(signal: AbortSignal): Promise<void>;
+  readonly ready?: (signal: AbortSignal) => Promise<void>;
 }
 
 export interface Subject {

@@ -16,7 +16,7 @@ const headers = { authorization: `Bearer ${TOKEN}` };
 interface Under {
   readonly client: ReturnType<typeof httpRequest>;
   /** The client's end of the answer. */
-  answer(): Promise<IncomingMessage>;
+  readonly answer: () => Promise<IncomingMessage>;
 }
 
 function begin(
@@ -33,14 +33,19 @@ function begin(
     headers: { ...headers, ...options.more },
   });
   client.on('error', () => undefined);
+  if (options.method === undefined) client.end();
   const response = once(client, 'response') as Promise<[IncomingMessage]>;
   response.catch(() => undefined);
   return { client, answer: async () => (await response)[0] };
 }
 
+/** Closed, with an error or without. */
+const over = (stream: IncomingMessage): Promise<void> => new Promise((resolve) => void stream.once('close', resolve));
+
 /** An agent that hands each request to the test. */
-function handed(): { server: ReturnType<typeof createServer>; next(): Promise<[IncomingMessage, ServerResponse]> } {
+function handed(): { server: ReturnType<typeof createServer>; next: () => Promise<[IncomingMessage, ServerResponse]> } {
   const server = createServer();
+  server.on('request', (incoming) => incoming.on('error', () => undefined));
   return { server, next: () => once(server, 'request') as Promise<[IncomingMessage, ServerResponse]> };
 }
 
@@ -98,7 +103,6 @@ test('a reader that stops is waited for: what it does not read is left with the 
   const subject = await startSubject(t, agent);
   const { answer } = begin(subject, '/big');
   const response = await answer();
-  response.pause();
   let before = -1;
   await until('the agent is held back', () => {
     const still = sent === before && sent > 0;
@@ -133,7 +137,7 @@ test('an agent that stops reading is waited for: what it does not read stays wit
   }
   assert.ok(written < 64 * MIB, `${written} bytes were taken from the client although nobody reads`);
   let read = 0;
-  incoming.on('data', (more: Buffer) => (read += more.length));
+  incoming.on('data', (more: Buffer) => (read += more.length)).resume();
   incoming.on('end', () => outgoing.end('done'));
   client.end();
   await until('all of it has arrived', () => read === written);
@@ -165,9 +169,9 @@ test('a client that leaves in the middle of its body ends the request at the age
   const { client } = begin(subject, '/', { method: 'POST' });
   client.write('half of');
   const [incoming] = await next();
-  incoming.on('error', () => undefined).resume();
+  incoming.resume();
   client.destroy();
-  await once(incoming, 'close');
+  await over(incoming);
   assert.equal(incoming.complete, false);
   await subject.settled();
 });
@@ -238,6 +242,7 @@ test('an agent that answers without reading the body is heard, though the client
   assert.equal(response.statusCode, 413);
   const body = await new Response(Readable.toWeb(response) as ReadableStream).text();
   assert.equal(body, 'too large');
+  client.destroy();
   await subject.settled();
 });
 
@@ -362,7 +367,7 @@ test('a closing proxy tells those who wait to come again, lets the rest finish f
   const [, outgoing] = await next();
   outgoing.write('begun');
   const lasting = await answer();
-  const cut = once(lasting.resume(), 'close');
+  const cut = over(lasting.resume());
   lasting.on('error', () => undefined);
   const waiting = subject.ask('/i/demo/bot/waits');
   await until('it waits', () => subject.visits.opened === 2);
@@ -393,7 +398,9 @@ test('a client that closes only its own side gets no answer, but does not stay o
     parrot((socket) => void agents.push(socket)),
   );
   const socket = subject.dial();
-  socket.end(`GET /i/demo/bot/ HTTP/1.1\r\n${AUTH}\r\n`);
+  socket.write(`GET /i/demo/bot/ HTTP/1.1\r\n${AUTH}\r\n`);
+  await until('the agent is asked', () => agents.length === 1);
+  socket.end();
   await subject.settled();
   await until('its connections are gone', () => agents.every((one) => one.destroyed || one.readableEnded));
 });

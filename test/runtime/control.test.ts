@@ -66,10 +66,8 @@ test('L13 a wait for an instance whose declaration is not folded yet does not ca
   const spec = stage.inst('a').spec;
   const hashes = { infra: 'i', config: null };
   const data = { spec, hashes, generation: 1, revision: 'r' };
-  const [written] = await stage.store.append(
-    FLEET,
-    [{ type: 'spec.applied', instance: 'b', uid: 'uid-b', data }],
-    () => loop.time(),
+  const [written] = await stage.store.append(FLEET, [{ type: 'spec.applied', instance: 'b', uid: 'uid-b', data }], () =>
+    loop.time(),
   );
   const waiting = stage.control.settled(FLEET, 'b', written?.seq ?? 0, 5_000, forever);
   loop.poke();
@@ -127,6 +125,39 @@ test('L13 a wait on a fleet that is lost meanwhile does not hang, and claims not
   refused = false;
   const result = await stage.during(waiting, 30_000);
   assert.notEqual(result.outcome, 'succeeded');
+});
+
+test('L30 a command that is in the log is accepted, though the loop cannot decide on it just now', async () => {
+  let down = false;
+  const stage = new Stage({
+    store: (inner) => ({
+      ...inner,
+      tick: async (...args) => {
+        if (down) throw new Error('the store does not answer');
+        return inner.tick(...args);
+      },
+    }),
+  });
+  await stage.runtime.start();
+  await stage.up(['a']);
+  down = true;
+  const { seq } = await stage.during(stage.control.command(FLEET, 'a', 'stop', BY));
+  const waiting = stage.control.settled(FLEET, 'a', seq, 60_000, forever);
+  await stage.pass(5_000);
+  down = false;
+  assert.equal((await stage.during(waiting, 60_000)).phase, 'STOPPED');
+});
+
+test('L43 an orphan that cannot be removed is told with its reason', async () => {
+  const stage = new Stage();
+  await stage.runtime.start();
+  await stage.up(['a', 'b']);
+  stage.target.put({ fleet: FLEET, instance: 'ghost', uid: 'ghost' });
+  await stage.pass(3_000);
+  stage.target.before = async () => {
+    throw new TargetError({ class: 'transient', fault: 'instance', code: 'stuck', message: 'it hangs in the kernel' });
+  };
+  await assert.rejects(stage.during(stage.control.pruneOrphans(FLEET, 1, BY)), /ghost.*hangs in the kernel/);
 });
 
 // ── watching ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -244,7 +275,8 @@ test('a name declared anew while its predecessor is being deleted waits for it, 
   await stage.up(['a']);
   const { uid } = stage.inst('a');
   let release = (): void => undefined;
-  stage.target.before = (verb) => (verb === 'destroy' ? new Promise((resolve) => (release = resolve)) : Promise.resolve());
+  stage.target.before = (verb) =>
+    verb === 'destroy' ? new Promise((resolve) => (release = resolve)) : Promise.resolve();
   await stage.during(stage.control.delete(FLEET, 'a', { data: null, forget: false }, BY));
   await stage.pass(500);
   await stage.apply(['a']);
@@ -284,9 +316,7 @@ test('L72 another identity is refused until an operator accepts it', async () =>
   await stage.pass(60_000);
   assert.equal(stage.inst('a').phase, 'ERROR');
   assert.equal(stage.target.calls.length, calls);
-  await stage.during(
-    stage.control.override(FLEET, { target: 'fake', identity: 'fake-2', rollout: false, by: BY }),
-  );
+  await stage.during(stage.control.override(FLEET, { target: 'fake', identity: 'fake-2', rollout: false, by: BY }));
   await stage.pass(30_000);
   assert.equal(stage.inst('a').phase, 'RUNNING');
 });

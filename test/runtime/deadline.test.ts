@@ -33,8 +33,8 @@ test('work that throws before its first wait leaves no deadline behind that nobo
 test('L03 work that never ends is given up at its deadline, whatever it does with its signal', async () => {
   const clock = new SimClock();
   const unhandled = await unhandledDuring(async () => {
-    let fail = (_: Error): void => undefined;
-    const work = new Promise<never>((_, reject) => (fail = reject));
+    let fail: (error: Error) => void = () => undefined;
+    const work = new Promise<never>((_resolve, reject) => (fail = reject));
     const waiting = withDeadline(clock.scope(), 1_000, 'it', () => work);
     const over = assert.rejects(waiting, DeadlineError);
     await clock.runUntil(1_000);

@@ -91,7 +91,15 @@ test('notices for a fleet or a uid that is not ours, or before anybody is served
   const stage = new Stage();
   const observer = stage.observed.observer('fake');
   assert.ok(observer !== null);
-  const look = { state: 'stopped', ref: 'r', incarnation: 'x', infra: null, exit: null, restarts: 0, attrs: {} } as const;
+  const look = {
+    state: 'stopped',
+    ref: 'r',
+    incarnation: 'x',
+    infra: null,
+    exit: null,
+    restarts: 0,
+    attrs: {},
+  } as const;
   stage.target.tell({ kind: 'changed', fleet: FLEET, uid: 'nobody', look });
   await stage.runtime.start();
   await stage.up(['a']);

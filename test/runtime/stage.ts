@@ -33,7 +33,7 @@ export const FLEET = 'demo';
 export const BY: By = { token: 'test', via: 'test' };
 const STEP_MS = 50;
 
-export const TRAITS: TargetTraits = {
+const TRAITS: TargetTraits = {
   type: 'fake',
   deadlinesMs: {},
   graceMs: 5_000,
@@ -44,7 +44,7 @@ export const TRAITS: TargetTraits = {
 };
 
 /** An authority in a test's hands: what it holds is in `held`, and each verb asks `before` first. */
-export class FakeTarget implements Target {
+class FakeTarget implements Target {
   traits: TargetTraits = TRAITS;
   identity = 'fake-1';
   readonly held = new Map<string, ListedResource>();
@@ -141,7 +141,7 @@ export class FakeTarget implements Target {
   }
 }
 
-export const GONE: Look = {
+const GONE: Look = {
   state: 'missing',
   ref: null,
   incarnation: null,
@@ -157,13 +157,13 @@ export const hangs = (signal: AbortSignal, deaf = false): Promise<void> =>
     if (!deaf) signal.addEventListener('abort', () => reject(new Error('aborted')), { once: true });
   });
 
-export interface LogLine {
+interface LogLine {
   readonly level: 'debug' | 'info' | 'warn' | 'error';
   readonly fields: object;
   readonly message: string;
 }
 
-export interface StageAsk {
+interface StageAsk {
   readonly clock?: SimClock;
   readonly disk?: MemoryDisk;
   readonly owner?: string;
@@ -284,11 +284,11 @@ export class Stage {
 
   /** What the promise comes to while time goes by, at most `ms` of it. */
   async during<T>(work: Promise<T>, ms = 10_000): Promise<T> {
-    let over = false;
-    const watched = work.finally(() => (over = true));
+    const end = { over: false };
+    const watched = work.finally(() => (end.over = true));
     watched.catch(() => undefined);
-    for (let left = ms; left > 0 && !over; left -= STEP_MS) await this.pass(STEP_MS);
-    if (!over) throw new Error(`it did not end within ${ms} ms of simulated time`);
+    for (let left = ms; left > 0 && !end.over; left -= STEP_MS) await this.pass(STEP_MS);
+    if (!end.over) throw new Error(`it did not end within ${ms} ms of simulated time`);
     return watched;
   }
 

@@ -120,17 +120,23 @@ export class Authority {
   private make(subject: Subject): SimResource {
     const { fleet, instance, uid, infraHash } = subject;
     const made: SimResource = {
-      ...{ fleet, instance, uid, infra: infraHash },
-      ...{ state: 'stopped', incarnation: null, exit: null, restarts: 0, paused: false, inForce: null },
-      ...{
-        image: '',
-        restarted: false,
-        restartsInMs: ENGINE_WAITS_MS.first,
-        completes: false,
-        agent: { ...WELL },
-        since: this.clock.now,
-        disk: this.disk(uid),
-      },
+      fleet,
+      instance,
+      uid,
+      state: 'stopped',
+      incarnation: null,
+      infra: infraHash,
+      image: '',
+      exit: null,
+      restarts: 0,
+      paused: false,
+      restarted: false,
+      restartsInMs: ENGINE_WAITS_MS.first,
+      completes: false,
+      inForce: null,
+      agent: { ...WELL },
+      since: this.clock.now,
+      disk: this.disk(uid),
     };
     this.adopt(made, subject);
     this.resources.set(uid, made);

@@ -9,6 +9,9 @@ import type { SimWorld } from './world.ts';
 /** `row silent` → how often; `minutes in hold backoff` → how many instance-minutes. */
 export type Census = { [what: string]: number };
 
+/** No two events are further apart while a control plane lives. */
+const JUMP_MS = 600_000;
+
 export function takeCensus(log: readonly StoredEvent[], world: SimWorld): Census {
   const census: Census = {};
   const add = (what: string, n = 1): void => {
@@ -21,7 +24,12 @@ export function takeCensus(log: readonly StoredEvent[], world: SimWorld): Census
     if (what === null) spans.delete(key);
     else spans.set(key, { what, since: at });
   };
+  // Wall clocks jump between two lives of the control plane; what is counted is time that passed.
+  let passed = 0;
+  let last = log[0]?.at ?? 0;
   for (const event of log) {
+    passed += Math.min(event.at - last, JUMP_MS);
+    last = event.at;
     add(`event ${event.type}`);
     if (event.type === 'operation.ended') {
       add(`outcome ${event.data.outcome}`);
@@ -39,19 +47,19 @@ export function takeCensus(log: readonly StoredEvent[], world: SimWorld): Census
     for (const { uid, to, rule } of event.data.transitions) {
       add(`row ${rule}`);
       add(`phase ${to}`);
-      span(`phase ${uid}`, `phase ${to}`, event.at);
+      span(`phase ${uid}`, `phase ${to}`, passed);
     }
     for (const { uid, hold } of event.data.holds) {
       if (hold !== null) add(`hold ${hold.reason}`);
-      span(`hold ${uid}`, hold === null ? null : `hold ${hold.reason}`, event.at);
+      span(`hold ${uid}`, hold === null ? null : `hold ${hold.reason}`, passed);
     }
     for (const { uid, type } of event.data.actions) {
       if (type !== 'forget') continue;
-      span(`phase ${uid}`, null, event.at);
-      span(`hold ${uid}`, null, event.at);
+      span(`phase ${uid}`, null, passed);
+      span(`hold ${uid}`, null, passed);
     }
   }
-  for (const key of spans.keys()) span(key, null, log.at(-1)?.at ?? 0);
+  for (const key of spans.keys()) span(key, null, passed);
   for (const { exit, ended, asked } of world.truth.lives.values())
     if (ended !== null) add(`exit ${classifyExit(exit, asked !== false)}`);
   for (const [kind, count] of world.weather.struck) add(`fault ${kind}`, count);

@@ -89,6 +89,8 @@ export class Faults {
       'agent-sick': () => this.someAlive((r, a) => this.suffer(r, a, { sick: true }, MINUTE, 15 * MINUTE)),
       'agent-degraded': () => this.someAlive((r, a) => this.suffer(r, a, { degraded: true }, MINUTE, 15 * MINUTE)),
       'agent-busy': () => this.someAlive((r, a) => this.suffer(r, a, { busy: true }, MINUTE, 20 * MINUTE)),
+      'external-away': () =>
+        this.external((uid) => world.mutedUntil.set(uid, clock.now + chance.int(2 * MINUTE, 30 * MINUTE))),
       'config-drift': () =>
         this.some(
           (r) => isAlive(r) && r.inForce !== null,
@@ -116,6 +118,14 @@ export class Faults {
     };
   }
 
+  private external(strike: (uid: string) => void): boolean {
+    const all = [...(this.planes.fleet?.loop.state.instances.values() ?? [])].filter(
+      ({ spec }) => spec.targetType === 'external',
+    );
+    if (all.length > 0) strike(this.chance.pick(all).uid);
+    return all.length > 0;
+  }
+
   /** The owner sleeps, often past its lease, and often another takes over before it wakes. */
   private freeze(): boolean {
     this.planes.pause(this.chance.int(SECOND, 3 * MINUTE));
@@ -137,7 +147,7 @@ export class Faults {
   private mass(strike: (resource: SimResource, authority: Authority) => void): boolean {
     const share = this.chance.next();
     const authority = this.chance.pick(this.world.authorities);
-    for (const resource of [...authority.resources.values()])
+    for (const resource of Array.from(authority.resources.values()))
       if (isAlive(resource) && this.chance.is(share)) strike(resource, authority);
     return true;
   }

@@ -68,6 +68,16 @@ export class Operator {
     return this.fleetWide(state, living);
   }
 
+  /** It is being done, and is not wanted any more, or wanted otherwise. */
+  secondThought(inst: Instance): readonly NewEvent[] {
+    if (inst.desired === 'deleted')
+      return this.chance.is(0.3) ? [deleted(inst, { data: 'keep', forget: true, prune: false })] : [];
+    const draw = this.chance.next();
+    if (draw < 0.4) return inadmissible(inst, 'stop') === null ? [command(inst, 'stop')] : [command(inst, 'resume')];
+    if (draw < 0.6) return [deleted(inst, { data: 'keep', forget: this.chance.is(0.2), prune: false })];
+    return draw < 0.8 ? this.verb(inst) : this.change([inst]);
+  }
+
   /** Faults have ceased: nothing the operator did may stand in the way of convergence any more. */
   peace(state: FleetState): readonly NewEvent[] {
     const living = [...state.instances.values()].filter((inst) => inst.desired !== 'deleted');

@@ -101,6 +101,10 @@ class History {
       const state = this.planes.fleet?.loop.state;
       if (state !== undefined) this.write(this.operator.whim(state), true);
     });
+    this.world.onSecondThought = (uid) => {
+      const inst = this.planes.fleet?.loop.state.instances.get(uid);
+      if (inst !== undefined && !this.world.weather.calm) this.write(this.operator.secondThought(inst), false);
+    };
     beatForever(this.world, this.chance.fork(), this.planes);
     watchDrift(this.world, this.planes);
     watchGreen(this.world, this.planes, (error) => this.fail(error));

@@ -40,6 +40,8 @@ export interface TargetWorld extends CallWorld {
   readonly truth: Truth;
   /** Where each plugin source's branch points now. */
   readonly heads: ReadonlyMap<string, string>;
+  /** Told of everything that is asked of the world. */
+  asked(uid: string): void;
 }
 
 export function simTarget(authority: Authority, world: TargetWorld, asker: Asker): Target {
@@ -53,6 +55,10 @@ export function simTarget(authority: Authority, world: TargetWorld, asker: Asker
   const act = <T>(what: string, signal: AbortSignal, effect: () => T, nothing: (() => T) | null = null): Promise<T> =>
     heard(call(world, authority, what, signal, effect, nothing));
   const life = (uid: string): string | null => authority.resources.get(uid)?.incarnation ?? null;
+  const acts = (verb: string, subject: Subject, makesRun: boolean): void => {
+    asker.acts(verb, subject, makesRun);
+    world.asked(subject.uid);
+  };
   const asItIs = (uid: string) => () => authority.look(authority.need(uid));
 
   const config: ConfigAbility = {
@@ -101,7 +107,7 @@ export function simTarget(authority: Authority, world: TargetWorld, asker: Asker
         return found === undefined ? GONE : authority.look(found);
       }),
     provision(subject, { unstarted }, signal) {
-      asker.acts('provision', subject, !unstarted);
+      acts('provision', subject, !unstarted);
       return act(
         'provision',
         signal,
@@ -110,21 +116,21 @@ export function simTarget(authority: Authority, world: TargetWorld, asker: Asker
       );
     },
     start(subject, signal) {
-      asker.acts('start', subject, true);
+      acts('start', subject, true);
       return act('start', signal, () => authority.start(subject), asItIs(subject.uid));
     },
     stop(subject, signal) {
-      asker.acts('stop', subject, false);
+      acts('stop', subject, false);
       const meant = life(subject.uid);
       return act('stop', signal, () => authority.stop(subject.uid, meant), asItIs(subject.uid));
     },
     update(subject, { unstarted }, signal) {
-      asker.acts('update', subject, !unstarted);
+      acts('update', subject, !unstarted);
       const meant = life(subject.uid);
       return act('update', signal, () => authority.update(subject, unstarted, meant), asItIs(subject.uid));
     },
     destroy(subject, _how, signal) {
-      asker.acts('destroy', subject, false);
+      acts('destroy', subject, false);
       const meant = life(subject.uid);
       return act('destroy', signal, () => authority.destroy(subject.uid, meant));
     },

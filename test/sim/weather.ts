@@ -15,6 +15,8 @@ const ODDS = {
   hang: 0.012,
   slow: 0.1,
   deaf: 0.01,
+  // operators who change their mind while it is being done
+  'second-thought': 0.012,
   // listings
   'listing-fails': 0.03,
   'listing-hangs': 0.004,
@@ -59,6 +61,7 @@ export const MEAN_MS = {
   'agent-sick': 60 * MINUTE,
   'agent-degraded': 50 * MINUTE,
   'agent-busy': 12 * MINUTE,
+  'external-away': 60 * MINUTE,
   'config-drift': 70 * MINUTE,
   'plugin-drift': 90 * MINUTE,
   'ref-moved': 4 * HOUR,

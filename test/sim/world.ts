@@ -25,6 +25,8 @@ export class SimWorld implements TargetWorld {
   storeDown = false;
   /** Set by whoever runs control planes in this world. */
   onCrash: () => void = () => undefined;
+  /** Set by whoever operates the fleet. */
+  onSecondThought: (uid: string) => void = () => undefined;
 
   /** `restarts`: the name of the authority that restarts by itself what ends. */
   constructor(chance: Chance, restarts: string | null = null) {
@@ -35,6 +37,11 @@ export class SimWorld implements TargetWorld {
 
   crash(): void {
     this.onCrash();
+  }
+
+  /** Something is asked of the world: now and then its operator thinks better of it before it is done. */
+  asked(uid: string): void {
+    if (this.weather.is('second-thought')) this.clock.after(this.chance.int(1, 100), () => this.onSecondThought(uid));
   }
 
   authority(name: string): Authority {

@@ -14,7 +14,7 @@ import type { Subject } from '../../src/ports/target.ts';
 import type { Engine } from '../../src/targets/docker/engine.ts';
 import { openDockerTarget, type DockerTarget } from '../../src/targets/docker/target.ts';
 import { dockerType } from '../../src/targets/docker/type.ts';
-import type { Doing, TargetWorld } from '../contract/target.suite.ts';
+import type { Doing, SubjectAsk, TargetWorld } from '../contract/target.suite.ts';
 import { IMAGE, type TestEngine } from './docker.ts';
 
 export interface DockerWorld extends TargetWorld {
@@ -72,7 +72,7 @@ export function makeWorld({ engine, docker }: TestEngine, deployment: string = r
       const hash = infraHash({ part: dockerType.infra(whole), lifecycle: whole.lifecycle });
       return { fleet: 'demo', instance: name, uid, generation: 1, spec: whole, infraHash: hash, configHash: null, env };
     },
-    subject({ name = 'agent', does = { kind: 'runs' }, variant = 'one' } = {}) {
+    subject({ name = 'agent', does = { kind: 'runs' }, variant = 'one' }: SubjectAsk = {}) {
       const run = {
         command: script(does, variant),
         volumes: { data: '/data' },

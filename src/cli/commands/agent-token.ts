@@ -6,7 +6,7 @@ export function registerAgentToken(session: Session): void {
   declare<{ reason?: string }>(session, session.program, {
     usage: 'agent-token <name>',
     description: 'Gives an external agent a new token and prints it, once; the one before is void.',
-    group: 'Act:',
+    group: 'Ask of instances:',
     examples: ['holdfast agent-token laptop', 'HOLDFAST_INSTANCE_TOKEN=$(holdfast agent-token laptop) ./agent'],
     options: (command) => command.option('--reason <text>', 'why, for the log'),
     run: async (context, args, { reason }) => {

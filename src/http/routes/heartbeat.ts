@@ -18,12 +18,19 @@ import { type Answer, json, jsonRoute, type Route, type SwiftAsk, swiftRoute } f
 
 /** For the document; `beatOf` is what checks. */
 const heartbeat = z.looseObject({
-  status: z.string().optional().openapi({ description: '`degraded` and `wedged`: it is not well; any other word: it is', example: 'ready' }),
+  status: z
+    .string()
+    .optional()
+    .openapi({ description: '`degraded` and `wedged`: it is not well; any other word: it is', example: 'ready' }),
   errorRate: z.number().min(0).max(1).optional().openapi({ description: 'Share of its latest work that failed' }),
   activeTasks: z.int().min(0).optional().openapi({ description: 'More than 0: it is busy, and not put to sleep' }),
   version: z.string().optional(),
   message: z.string().optional().openapi({ description: 'Why it is not well, in words' }),
-  work: z.int().min(0).optional().openapi({ description: 'A counter of progress; busy while it stands still is reported' }),
+  work: z
+    .int()
+    .min(0)
+    .optional()
+    .openapi({ description: 'A counter of progress; busy while it stands still is reported' }),
   configHash: z.string().optional(),
   usage: z.looseObject({ tokens: z.number().min(0).optional(), usd: z.number().min(0).optional() }).optional(),
 });
@@ -52,7 +59,8 @@ export function agentRoutes(control: Control): readonly Route[] {
       path: '/v1/fleets/{fleet}/instances/{name}/token',
       tag: 'agents',
       summary: 'A new token for an agent that runs elsewhere',
-      description: 'The one before is void at once. Agents that Holdfast starts find theirs in their environment, and get no other (409).',
+      description:
+        'The one before is void at once. Agents that Holdfast starts find theirs in their environment, and get no other (409).',
       scope: 'operate',
       params: instanceParams,
       body: { schema: z.strictObject({ reason: reason.optional() }), optional: true },
@@ -74,12 +82,18 @@ async function answerBeat(control: Control, { incoming, wrongToken, count }: Swi
     case 'heard':
       return json(200, { ok: true, desired: result.desired, nextSeconds: result.nextSeconds });
     case 'gone':
-      throw new Problem('gone', 'The instance that this token was for is deleted; its agent may end.', { members: { rule: 'deleted' } });
+      throw new Problem('gone', 'The instance that this token was for is deleted; its agent may end.', {
+        members: { rule: 'deleted' },
+      });
     case 'unknown':
       wrongToken();
-      throw new Problem('unauthorized', 'Send the token of a living instance as "Authorization: Bearer hfi_…"; this is none, or another has replaced it.', {
-        headers: { 'WWW-Authenticate': 'Bearer realm="holdfast", error="invalid_token"' },
-      });
+      throw new Problem(
+        'unauthorized',
+        'Send the token of a living instance as "Authorization: Bearer hfi_…"; this is none, or another has replaced it.',
+        {
+          headers: { 'WWW-Authenticate': 'Bearer realm="holdfast", error="invalid_token"' },
+        },
+      );
   }
 }
 
@@ -102,7 +116,9 @@ function readBeat(incoming: IncomingMessage): Promise<string> {
       if (sizeBytes > HEARTBEAT_BYTES) reject(tooLarge());
       else chunks.push(chunk);
     });
-    incoming.on('end', () => resolve((chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks)).toString('utf8')));
+    incoming.on('end', () =>
+      resolve((chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks)).toString('utf8')),
+    );
     incoming.on('error', brokeOff);
     incoming.on('close', brokeOff);
     if (incoming.destroyed) brokeOff();
@@ -139,10 +155,13 @@ function beatOf(text: string): Beat {
     errorRate: number('errorRate', raw['errorRate'], 1, false),
     activeTasks: number('activeTasks', raw['activeTasks'], MOST_TASKS, true),
     work: number('work', raw['work'], Number.MAX_SAFE_INTEGER, true),
-    usage: !isObject(usage) || raw['usage'] == null ? undefined : {
-      tokens: number('usage.tokens', usage['tokens'], Number.MAX_SAFE_INTEGER, false),
-      usd: number('usage.usd', usage['usd'], Number.MAX_SAFE_INTEGER, false),
-    },
+    usage:
+      !isObject(usage) || raw['usage'] == null
+        ? undefined
+        : {
+            tokens: number('usage.tokens', usage['tokens'], Number.MAX_SAFE_INTEGER, false),
+            usd: number('usage.usd', usage['usd'], Number.MAX_SAFE_INTEGER, false),
+          },
   };
   const [first] = errors;
   if (first !== undefined) throw new Problem('invalid', `${first.path}: ${first.message}`, { errors });
@@ -153,7 +172,8 @@ function beatOf(text: string): Beat {
 const MOST_TASKS = 1_000_000;
 
 type Fields = { readonly [key: string]: unknown };
-const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isObject = (value: unknown): value is Fields =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 function parsed(text: string): Fields {
   let value: unknown;
@@ -162,10 +182,13 @@ function parsed(text: string): Fields {
   } catch {
     // Python's json writes it, and JSON has no such number.
     if (/[:,[]\s*(NaN|-?Infinity)\b/.test(text)) throw invalid('NaN and Infinity are no numbers of JSON');
-    throw new Problem('bad-request', 'The body is not JSON.', { errors: [{ path: '', line: null, message: 'not JSON' }] });
+    throw new Problem('bad-request', 'The body is not JSON.', {
+      errors: [{ path: '', line: null, message: 'not JSON' }],
+    });
   }
   if (!isObject(value)) throw invalid('expected an object, such as {"status":"ready"}');
   return value;
 }
 
-const invalid = (message: string): Problem => new Problem('invalid', message, { errors: [{ path: '', line: null, message }] });
+const invalid = (message: string): Problem =>
+  new Problem('invalid', message, { errors: [{ path: '', line: null, message }] });

@@ -8,7 +8,8 @@ export async function renewAgentToken(world: World, fleetName: string, name: str
   const fleet = fleetOf(world, fleetName);
   await upToDate(fleet, 0);
   const { uid, spec, token, desired } = instanceOf(fleet, name);
-  if (desired === 'deleted') throw new Refusal('gone', 'deleting', `${name} is being deleted, and has no token any more`);
+  if (desired === 'deleted')
+    throw new Refusal('gone', 'deleting', `${name} is being deleted, and has no token any more`);
   if (spec.targetType !== 'external') {
     const message = `${name} is started by Holdfast and finds its token in its environment, as HOLDFAST_INSTANCE_TOKEN; it gets a new one with each provision`;
     throw new Refusal('conflict', 'managed-token', message);

@@ -57,9 +57,11 @@ export async function apply(world: World, fleetName: string | null, ask: ApplyAs
           `fleet "${manifest.fleet}" changed each of the ${MAX_TRIES} times this was tried; nothing was applied, try again`,
         );
       // Somebody was quicker: fold what they wrote before planning again.
-      await fleet.loop.peek(() => undefined).catch((failed: unknown) => {
-        throw new Refusal('unavailable', 'log-not-readable', `nothing was applied: ${String(failed)}`);
-      });
+      await fleet.loop
+        .peek(() => undefined)
+        .catch((failed: unknown) => {
+          throw new Refusal('unavailable', 'log-not-readable', `nothing was applied: ${String(failed)}`);
+        });
     }
   }
 }

@@ -6,7 +6,7 @@ import type { Deletion, Instance } from '../../core/model.ts';
 import { Refusal, type BulkResult, type CommandResult, type HoldAsk, type Selector } from '../api.ts';
 import type { Fleet } from '../fleet.ts';
 import type { World } from '../world.ts';
-import { append, fleetOf, instanceOf, upToDate } from './fleets.ts';
+import { append, fleetOf, instanceOf, taken, upToDate } from './fleets.ts';
 
 export async function command(
   world: World,
@@ -40,7 +40,7 @@ export async function remove(
 async function tell(world: World, fleet: Fleet, inst: Instance, event: NewEvent): Promise<CommandResult> {
   const [written] = await append(world, fleet, [event]);
   const seq = written?.seq ?? 0;
-  await upToDate(fleet, seq);
+  await taken(fleet, seq);
   return { seq, instance: inst.name, phase: fleet.loop.state.instances.get(inst.uid)?.phase ?? 'DELETING' };
 }
 
@@ -135,7 +135,7 @@ export async function release(
     { type: 'command.issued', data: { verb: 'release', target, instances }, by },
   ]);
   const seq = written?.seq ?? 0;
-  await upToDate(fleet, seq);
+  await taken(fleet, seq);
   return { seq, released: before - fleet.loop.state.holds.length };
 }
 

@@ -52,3 +52,11 @@ export async function upToDate(fleet: Fleet, seq: number): Promise<void> {
     throw new Refusal('unavailable', 'loop-not-ready', message);
   }
 }
+
+/**
+ * After a fact is durable, waits for the loop to have decided on it; but a loop that cannot just now takes nothing back. To
+ * refuse what is in the log already would have it asked a second time (L30).
+ */
+export async function taken(fleet: Fleet, seq: number): Promise<void> {
+  await fleet.loop.decidedUpTo(seq).catch(() => undefined);
+}

@@ -68,12 +68,20 @@ async function dropFleet(world: World, name: string): Promise<void> {
   const unknown = world.targets.all().flatMap((observer) => observer.orphansOf(name).orphans).length;
   if (unknown > 0) {
     // With its log goes the only one who still sees them (L54).
-    throw new Refusal('conflict', 'orphans', `fleet "${name}" still has ${unknown} orphans; remove them first, or stop them by hand`);
+    throw new Refusal(
+      'conflict',
+      'orphans',
+      `fleet "${name}" still has ${unknown} orphans; remove them first, or stop them by hand`,
+    );
   }
   try {
     await world.runtime.drop(name);
   } catch (error) {
     if (!(error instanceof StoreError) || error.code !== 'conflict') throw error;
-    throw new Refusal('conflict', 'not-empty', `fleet "${name}" changed while it was being dropped, and is kept; look at it again`);
+    throw new Refusal(
+      'conflict',
+      'not-empty',
+      `fleet "${name}" changed while it was being dropped, and is kept; look at it again`,
+    );
   }
 }

@@ -33,7 +33,9 @@ const viewOrphan = ({ observer, item }: Found): Orphan => ({
 
 function found(world: World, fleetName: string): readonly Found[] {
   fleetOf(world, fleetName);
-  return world.targets.all().flatMap((observer) => observer.orphansOf(fleetName).orphans.map((item) => ({ observer, item })));
+  return world.targets
+    .all()
+    .flatMap((observer) => observer.orphansOf(fleetName).orphans.map((item) => ({ observer, item })));
 }
 
 export async function pruneOrphans(world: World, fleetName: string, expected: number): Promise<readonly Orphan[]> {
@@ -68,10 +70,20 @@ async function removeOrphan(world: World, fleet: string, { observer, item }: Fou
     configHash: null,
     env: {},
   };
-  await withDeadline(world.clock, deadlineMs + LEASE_MS, `removing orphan ${item.instance}`, (signal) =>
-    observer.target.destroy(subject, { data: 'keep' }, signal),
-  );
-  observer.lookSoon();
+  try {
+    await withDeadline(world.clock, deadlineMs + LEASE_MS, `removing orphan ${item.instance}`, (signal) =>
+      observer.target.destroy(subject, { data: 'keep' }, signal),
+    );
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new Refusal(
+      'unavailable',
+      'orphan-not-removed',
+      `orphan ${item.instance} (${item.uid}) on target "${observer.name}" could not be removed: ${message}. Those before it are gone; look at the list again`,
+    );
+  } finally {
+    observer.lookSoon();
+  }
 }
 
 /** Nothing is known of how it was declared; a target destroys by uid. */

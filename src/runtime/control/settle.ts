@@ -107,7 +107,8 @@ function asDeclared(fleet: Fleet, inst: Instance): boolean {
   return !c.infraDrift() && !c.configUnpersisted() && !c.pluginsDiffer();
 }
 
-const repairFailed = (inst: Instance): boolean => Object.values(inst.concerns).some((concern) => concern.error !== null);
+const repairFailed = (inst: Instance): boolean =>
+  Object.values(inst.concerns).some((concern) => concern.error !== null);
 
 function unsettled(fleet: Fleet, uid: string | undefined): WaitResult {
   const inst = uid === undefined ? undefined : fleet.loop.state.instances.get(uid);

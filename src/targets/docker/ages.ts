@@ -40,8 +40,9 @@ export function ageIn(status: string): Age | null {
   const [, what = '', count = '1', unit = 'second', more = ''] = found;
   const unitMs = UNITS[unit]!;
   const early = unitMs < HOUR ? 0 : HOUR / 2;
-  const leastMs = status.includes('Less than') ? 0 : Number(count) * unitMs - early;
-  return { of: `${what}${more}`, leastMs, mostMs: (Number(count) + 1) * unitMs };
+  const of = `${what}${more}`;
+  if (status.includes('Less than')) return { of, leastMs: 0, mostMs: unitMs };
+  return { of, leastMs: Number(count) * unitMs - early, mostMs: (Number(count) + 1) * unitMs };
 }
 
 /** What is known of a beginning, on our own clock. */

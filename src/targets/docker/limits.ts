@@ -6,7 +6,7 @@
 /** One question to the engine: measured 1–3 ms each, `/info` 26 ms (it runs `runc --version`). */
 export const CALL_MS = 10_000;
 /** One container asked within a sweep. One that hangs costs the sweep this much, not its success (L03). */
-export const SWEEP_INSPECT_MS = 3_000;
+export const SWEEP_INSPECT_MS = 2_000;
 /** Creating, starting, renaming, removing: measured about 200 ms for create + start; a busy disk makes it seconds. */
 export const CHANGE_MS = 60_000;
 /** A whole pull. */
@@ -32,7 +32,7 @@ export const SWEEP_DEADLINE_MS = 10_000;
 /** Containers asked at once by a listing. */
 export const INSPECT_PARALLEL = 16;
 /** Two ways of telling an age (the engine's words, our clock) may differ by this much before they contradict each other. */
-export const AGE_SLACK_MS = 2_000;
+export const AGE_SLACK_MS = 1_000;
 
 /** How often absence is looked for while the engine removes. */
 export const GONE_POLL_MS = 50;

@@ -8,13 +8,17 @@ import { pause } from '../process/wait.ts';
 import type { Engine } from './engine.ts';
 import { EXIT_OUTPUT_LINES, EXIT_OUTPUT_MS, FOLLOW_POLL_MS, START_STAMP_MS, TAIL_LINES } from './limits.ts';
 import { framesOf } from './lines.ts';
-import { incarnationOf, lifeBegan } from './looks.ts';
+import { incarnationOf, lifeBegan, stamp } from './looks.ts';
 
-interface Cut {
+/** Seconds as the engine counts them; null: from the first line, or to the last. */
+export interface Span {
+  readonly since: string | null;
+  readonly until: string | null;
+}
+
+interface Cut extends Partial<Span> {
   readonly tail: number;
   readonly follow?: boolean;
-  readonly since?: string | null;
-  readonly until?: string | null;
 }
 
 export async function* output(engine: Engine, id: string, cut: Cut, signal: AbortSignal): AsyncGenerator<Uint8Array> {
@@ -74,18 +78,20 @@ export async function earlierOutput(
     : collect(output(engine, info.Id, { tail, until }, signal), Number.POSITIVE_INFINITY);
 }
 
+/** When the last life of a container that has ended was. */
+export function lastLife(info: ContainerInspectInfo): Span {
+  const { StartedAt, FinishedAt } = info.State;
+  return {
+    since: lifeBegan(info, START_STAMP_MS),
+    until: FinishedAt > StartedAt ? stamp(FinishedAt, -START_STAMP_MS) : null,
+  };
+}
+
 /** The last words of the life that ended, as text; null when there are none, or the engine does not keep them. */
-export async function lastWords(
-  engine: Engine,
-  info: ContainerInspectInfo,
-  outer: AbortSignal,
-): Promise<string | null> {
+export async function lastWords(engine: Engine, id: string, life: Span, outer: AbortSignal): Promise<string | null> {
   try {
     const signal = AbortSignal.any([outer, AbortSignal.timeout(EXIT_OUTPUT_MS)]);
-    const bytes = await collect(
-      output(engine, info.Id, { tail: EXIT_OUTPUT_LINES, since: lifeBegan(info, START_STAMP_MS) }, signal),
-      EXIT_OUTPUT_BYTES,
-    );
+    const bytes = await collect(output(engine, id, { tail: EXIT_OUTPUT_LINES, ...life }, signal), EXIT_OUTPUT_BYTES);
     return bytes.length === 0 ? null : textOf(bytes);
   } catch (error) {
     if (outer.aborted) throw error;

@@ -74,6 +74,9 @@ export function incarnationOf({ Id, State: { StartedAt } }: ContainerInspectInfo
   return StartedAt === NEVER || StartedAt === '' ? null : `${Id.slice(0, 12)}:${StartedAt}`;
 }
 
+/** When a life began, as the engine told it. */
+export const startIn = (incarnation: string): string => incarnation.slice(incarnation.indexOf(':') + 1);
+
 /** How the last life ended; null while there is none that has. */
 export function exitOf({ State: state }: ContainerInspectInfo, output: string | null): Exit | null {
   if (state.StartedAt === NEVER || state.Paused || (state.Running && !state.Restarting)) return null;

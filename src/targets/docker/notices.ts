@@ -9,9 +9,9 @@
 import type { Look } from '../../core/model.ts';
 import type { TargetNotice } from '../../ports/target.ts';
 import type { Engine } from './engine.ts';
-import { REMOVED_REMEMBERED, WAITING_EVENTS } from './limits.ts';
-import { lastWords } from './logs.ts';
-import { exitOf, exitWith, incarnationOf } from './looks.ts';
+import { REMOVED_REMEMBERED, START_STAMP_MS, WAITING_EVENTS } from './limits.ts';
+import { lastLife, lastWords } from './logs.ts';
+import { exitOf, exitWith, incarnationOf, stamp, startIn } from './looks.ts';
 import type { Found, Sightings } from './sightings.ts';
 import type { EngineEvent } from './watch.ts';
 
@@ -97,9 +97,11 @@ export class Notices {
     if (action === 'destroy' || action === 'pause')
       return this.lookAgain(`container ${id} of ${owner.instance}: ${action}`);
     const before = this.#sightings.last(id);
-    const found = await this.#sightings.look(id, this.#closing);
+    // Asked at once: both wait in the engine until the death is settled, and the output of the next life is close behind.
+    const words = action === 'die' ? this.#lastWords(event, before) : null;
+    const found = await this.#sightings.look(id, this.#closing, { words });
     if (found === null) return this.lookAgain(`container ${id} of ${owner.instance} is gone after "${action}"`);
-    const ended = action === 'die' ? await this.#endOf(event, before, found) : null;
+    const ended = action === 'die' ? await this.#endOf(event, before, found, words) : null;
     const tell = (look: Look): void => this.#tell({ kind: 'changed', fleet: owner.fleet, uid: owner.uid, look });
     let { look } = found;
     if (ended?.incarnation != null) {
@@ -111,7 +113,12 @@ export class Notices {
   }
 
   /** The life that this `die` ended, where the fresh look shows what the engine has done since (2). */
-  async #endOf(event: EngineEvent, before: Look | null, { info, look }: Found): Promise<Look | null> {
+  async #endOf(
+    event: EngineEvent,
+    before: Look | null,
+    { info, look }: Found,
+    words: Promise<string | null> | null,
+  ): Promise<Look | null> {
     if (look.state === 'stopped') return null;
     const told = this.#sightings.toldEnd(event.id);
     const { endpoints: _endpoints, ...attrs } = look.attrs;
@@ -123,12 +130,25 @@ export class Notices {
         state: 'stopped',
         incarnation,
         attrs,
-        exit: exitOf(info, await lastWords(this.#engine, info, this.#closing)),
+        exit: exitOf(info, await (words ?? lastWords(this.#engine, info.Id, lastLife(info), this.#closing))),
       };
     }
     const known = before?.state === 'running' || before?.state === 'changing' ? before.incarnation : null;
     if (known === null || known === look.incarnation || known === told) return null;
-    const exit = event.exitCode === null ? null : exitWith(event.exitCode, false, null);
+    const exit = event.exitCode === null ? null : exitWith(event.exitCode, false, await words);
     return { ...look, state: 'stopped', incarnation: known, attrs, exit };
+  }
+
+  /** Of the life that we knew; null when we knew none. */
+  #lastWords({ id, at }: EngineEvent, before: Look | null): Promise<string | null> | null {
+    if (before?.incarnation == null || before.state === 'stopped') return null;
+    const words = lastWords(
+      this.#engine,
+      id,
+      { since: stamp(startIn(before.incarnation), START_STAMP_MS), until: at },
+      this.#closing,
+    );
+    words.catch(() => undefined); // Only when we are being closed; then nobody may be left to read it.
+    return words;
   }
 }

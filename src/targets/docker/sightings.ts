@@ -14,7 +14,7 @@ import { ageIn, begun, mayBeSame, type Begun } from './ages.ts';
 import type { Engine } from './engine.ts';
 import { containerName, infraIn, nextName, ownerIn, scopeFilter, type Owner, type Scope } from './labels.ts';
 import { CALL_MS, INSPECT_PARALLEL, SWEEP_INSPECT_MS } from './limits.ts';
-import { lastWords } from './logs.ts';
+import { lastLife, lastWords } from './logs.ts';
 import { exitWith, incarnationOf, lookOf } from './looks.ts';
 import { eachOf } from './parallel.ts';
 
@@ -92,7 +92,7 @@ export class Sightings {
   async look(
     id: string,
     signal: AbortSignal,
-    how: { others?: readonly string[]; withinMs?: number } = {},
+    how: { others?: readonly string[]; withinMs?: number; words?: Promise<string | null> | null } = {},
   ): Promise<Found | null> {
     const info = await this.inspect(id, signal, how.withinMs);
     const owner = info && ownerIn(info.Config.Labels, this.#scope);
@@ -106,7 +106,7 @@ export class Sightings {
       info,
       ref: containerName(this.#scope, owner),
       host: this.#engine.host,
-      output: await this.#wordsOf(info, before?.look ?? null, signal),
+      output: await this.#wordsOf(info, before?.look ?? null, how.words ?? null, signal),
       told: this.#told.get(id) ?? null,
       doubles: others,
     });
@@ -170,16 +170,17 @@ export class Sightings {
       main.Names.includes(known.name) &&
       known.others.join() === others.join() &&
       mayBeSame(known.begun, age, askedMs);
-    if (!unchanged) {
-      const found = await this.#asked(main, others, signal);
-      if (found === null || age === null) return found;
-    }
-    // What has begun by two times has begun by the earlier one.
+    const item = unchanged ? { ...known.owner, look: known.look } : await this.#asked(main, others, signal);
     const now = this.#known.get(main.Id);
-    if (now === undefined) return null;
-    const byMs = unchanged ? Math.min(known.begun.byMs, begun(age, askedMs).byMs) : begun(age, askedMs).byMs;
-    this.#known.set(main.Id, { ...now, begun: { of: age.of, byMs } });
-    return { ...now.owner, look: now.look };
+    // One that did not answer is asked again next time; of one that did, another life is seen by its age from now on.
+    if (item === null || age === null || now?.look !== item.look || (!unchanged && now === known)) return item;
+    const { byMs } = begun(age, askedMs);
+    // What has begun by two times has begun by the earlier one.
+    this.#known.set(main.Id, {
+      ...now,
+      begun: { of: age.of, byMs: unchanged ? Math.min(known.begun.byMs, byMs) : byMs },
+    });
+    return item;
   }
 
   async #asked(main: Summary, others: readonly string[], signal: AbortSignal): Promise<ListedResource | null> {
@@ -211,13 +212,18 @@ export class Sightings {
     };
   }
 
-  /** Of an ended life only; asked once. */
-  async #wordsOf(info: ContainerInspectInfo, before: Look | null, signal: AbortSignal): Promise<string | null> {
+  /** Of an ended life only; asked once, and perhaps already on the way. */
+  async #wordsOf(
+    info: ContainerInspectInfo,
+    before: Look | null,
+    words: Promise<string | null> | null,
+    signal: AbortSignal,
+  ): Promise<string | null> {
     const incarnation = incarnationOf(info);
     if ((info.State.Status !== 'exited' && info.State.Status !== 'dead') || incarnation === null) return null;
     if (before?.state === 'stopped' && before.incarnation === incarnation && before.exit !== null)
       return before.exit.output;
-    return lastWords(this.#engine, info, signal);
+    return words ?? lastWords(this.#engine, info.Id, lastLife(info), signal);
   }
 
   /** Several of one uid: the one with its name, else one that runs, else the newest; what an update prepares comes last. */

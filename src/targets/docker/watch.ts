@@ -18,11 +18,16 @@ export interface EngineEvent {
   readonly action: Action;
   readonly id: string;
   readonly owner: Owner;
+  /** When, in the engine's seconds. */
+  readonly at: string;
   /** Of a `die`. */
   readonly exitCode: number | null;
 }
 
 interface Message {
+  readonly time?: number;
+  /** Nanoseconds: too large for a number to be exact, which does not matter here. */
+  readonly timeNano?: number;
   readonly Action?: string;
   readonly Actor?: { readonly ID?: string; readonly Attributes?: Labels };
 }
@@ -59,12 +64,13 @@ export async function followEvents(
   }
 }
 
-function eventIn({ Action, Actor }: Message, scope: Scope): EngineEvent | null {
+function eventIn({ Action, Actor, time = 0, timeNano = 0 }: Message, scope: Scope): EngineEvent | null {
   const action = ACTIONS.find((one) => one === Action);
   const owner = ownerIn(Actor?.Attributes, scope);
   if (action === undefined || owner === null || Actor?.ID === undefined) return null;
   const code = Actor.Attributes?.['exitCode'];
-  return { action, id: Actor.ID, owner, exitCode: code === undefined ? null : Number(code) };
+  const at = `${time}.${String(timeNano % 1e9).padStart(9, '0')}`;
+  return { action, id: Actor.ID, owner, at, exitCode: code === undefined ? null : Number(code) };
 }
 
 /** A connection that died without a word (a host that vanished) ends the stream within minutes instead of never. */
