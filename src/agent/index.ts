@@ -4,7 +4,7 @@
  *
  *  1. It never throws into the agent, holds no work up, and keeps it from ending no longer than an answer takes.
  *  2. What changes (busy, idle, not well) is said at once, but never more than once a second.
- *  3. Without an answer it tries ever more rarely, at most every `RETRY_MAX_MS`; once its instance is deleted, not at all.
+ *  3. Without an answer it tries more rarely, but soon enough to be heard within a grace; once it is deleted, not at all.
  */
 export interface AgentOptions {
   /** Where Holdfast answers, and this agent's own token. By default what Holdfast has put into the environment. */
@@ -114,7 +114,8 @@ export function startAgent(options: AgentOptions = {}): Agent {
         failures += 1; // it is said again; the agent has better things to do than to hear of it
       }
       sending = null;
-      if (failures > 0) sayIn(Math.min(RETRY_MAX_MS, 1_000 * 2 ** (failures - 1)) * (0.75 + Math.random() / 2));
+      const patienceMs = Math.min(RETRY_MAX_MS, Math.max(1_000, 2 * nextMs), 1_000 * 2 ** (failures - 1));
+      if (failures > 0) sayIn(patienceMs * (0.75 + Math.random() / 2));
       // The first may have come before Holdfast knew that we run: soon once more.
       else sayIn(news || beats === 1 ? AT_MOST_EVERY_MS : nextMs);
     })();

@@ -21,7 +21,7 @@ export const RETRY_AFTER_S = 5;
 export interface ProxyLimits {
   /** A connection on which nothing moves either way is closed. */
   readonly idleMs: number;
-  /** How long a client may go on sending what nobody reads any more, so that the answer reaches it. */
+  /** How long a client may go on sending what nobody reads any more, so that the answer reaches it; and a WebSocket last half open. */
   readonly drainMs: number;
   /** How long a closing proxy waits for requests in flight. */
   readonly closeGraceMs: number;

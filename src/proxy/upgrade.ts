@@ -11,6 +11,7 @@ import { Answer, refuse } from './answer.ts';
 import { deliver, linkTo, requestOn } from './exchange.ts';
 import { hasBody, towardsClient } from './headers.ts';
 import { openLife } from './life.ts';
+import type { ProxyLimits } from './limits.ts';
 import { ENDING, type Passing } from './pass.ts';
 
 /** Any other protocol is not switched to: its request is answered as plain HTTP, as RFC 9110 §7.8 allows. */
@@ -52,7 +53,7 @@ export async function upgrade(
         client.write(switching(headers));
         client.write(answer.head);
         link.socket.write(head);
-        await joined(client, link.socket, limits.idleMs);
+        await joined(client, link.socket, limits);
       } else if (answer.kind === 'declined') await deliver(answer.response, outgoing, address);
     } finally {
       link.socket.destroy();
@@ -98,25 +99,35 @@ function switching(headers: ReturnType<typeof towardsClient>): string {
   return `${lines.join('\r\n')}\r\n\r\n`;
 }
 
-/** Two connections as one, each as fast as the other reads, until both have closed. What one said last still reaches the other. */
-function joined(client: Socket, agent: Socket, idleMs: number): Promise<void> {
+/**
+ * Two connections as one, each as fast as the other reads, until both have closed. What one said last still reaches the other;
+ * one that has heard the end and does not end itself is cut off after a while, for nobody is there any more.
+ */
+function joined(client: Socket, agent: Socket, { idleMs, drainMs }: ProxyLimits): Promise<void> {
   return new Promise((resolve) => {
     const sides = [
       [client, agent],
       [agent, client],
     ] as const;
+    const late: NodeJS.Timeout[] = [];
     const cut = (): void => sides.forEach(([side]) => side.destroy());
+    const closed = (): void => {
+      if (!client.destroyed || !agent.destroyed) return;
+      for (const timer of late) clearTimeout(timer);
+      resolve();
+    };
     for (const [from, to] of sides) {
       from.setTimeout(idleMs, cut);
       from.on('error', () => from.destroy());
+      from.once('finish', () => late.push(setTimeout(cut, drainMs)));
       from.once('close', () => {
-        if (to.destroyed) resolve();
-        else to.destroySoon();
+        to.destroySoon();
+        closed();
       });
       from.pipe(to);
     }
     // One may have closed between its agreement and now.
     for (const [from, to] of sides) if (from.destroyed) to.destroySoon();
-    if (client.destroyed && agent.destroyed) resolve();
+    closed();
   });
 }

@@ -317,7 +317,9 @@ export class Wake {
     // What is being stopped or replaced must not be given new work.
     if (operation !== null && ENDING.has(operation.kind)) return null;
     const young = fleet.loop.time() - (runningSince ?? 0) < MAY_BEGIN_TO_LISTEN_MS;
-    return { at: endpointOf(inst, port), young };
+    const at = endpointOf(inst, port);
+    if (at === null && !young) throw unpublished(inst, port);
+    return at === null ? null : { at, young };
   }
 }
 
@@ -365,7 +367,8 @@ function refuseUnpublished(inst: Instance, port: number | null): void {
 const exposedHere = (inst: Instance): readonly number[] =>
   inst.spec.targetType === 'process' ? inst.spec.expose.map((expose) => expose.port) : [];
 
-function endpointOf(inst: Instance, port: number | null): string {
+/** null: not published, or not yet. */
+function endpointOf(inst: Instance, port: number | null): string | null {
   const attr = inst.resource?.attrs.endpoints;
   const published =
     typeof attr === 'object' && attr !== null && !Array.isArray(attr)
@@ -374,8 +377,7 @@ function endpointOf(inst: Instance, port: number | null): string {
   const wanted = port ?? lowest(Object.keys(published).map(Number)) ?? lowest(exposedHere(inst));
   const at = published[String(wanted)];
   if (typeof at === 'string') return at;
-  if (wanted !== null && exposedHere(inst).includes(wanted)) return `127.0.0.1:${wanted}`;
-  throw unpublished(inst, port);
+  return wanted !== null && exposedHere(inst).includes(wanted) ? `127.0.0.1:${wanted}` : null;
 }
 
 const lowest = (ports: readonly number[]): number | null => (ports.length === 0 ? null : Math.min(...ports));

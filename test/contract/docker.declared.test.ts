@@ -241,8 +241,9 @@ test('an engine is used through a unix socket, tcp and ssh alike, and an ssh ser
         (await target.list(soon())).items.map((item) => item.look),
         [look],
       );
-      assert.equal((await target.exec(agent, ['echo', 'hello'], soon())).output.toString(), 'hello\n');
     }
+    const far = world.open(connect(roads[1]!));
+    assert.equal((await far.exec(agent, ['echo', 'hello'], soon())).output.toString(), 'hello\n');
     for (const [settings, env] of [
       [{ host: ssh.host, hostKey: strangersKey(), identityFile }, {}],
       [{ host: ssh.host, identityFile }, knownBy('nobody', '')],

@@ -7,7 +7,7 @@ import type { Look } from '../../src/core/model.ts';
 import type { Subject, TargetNotice } from '../../src/ports/target.ts';
 import { endSharedEngine, sharedEngine } from '../support/docker.ts';
 import { engineProxy, type EngineProxy } from '../support/docker-proxy.ts';
-import { makeWorld, RUNS, soon, type DockerWorld } from '../support/docker-world.ts';
+import { containerId, makeWorld, RUNS, soon, type DockerWorld } from '../support/docker-world.ts';
 import { realComponent } from '../support/require.ts';
 import { eventually, failure } from './target.suite.ts';
 
@@ -24,9 +24,9 @@ interface Watched {
   readonly target: DockerWorld['target'];
   readonly notices: TargetNotice[];
   /** What was told of one, in order. */
-  told(subject: Subject): readonly Look[];
+  readonly told: (subject: Subject) => readonly Look[];
   /** Begins to watch, and returns when the event stream is open. */
-  watch(): Promise<() => void>;
+  readonly watch: () => Promise<() => void>;
 }
 
 function check(title: string, body: (watched: Watched, t: TestContext) => Promise<void>): void {
@@ -61,7 +61,6 @@ function check(title: string, body: (watched: Watched, t: TestContext) => Promis
 }
 
 const isOpen = (notice: TargetNotice): boolean => notice.kind === 'look-again' && /is open/.test(notice.reason);
-const containerId = (look: Look): string => String(look.attrs['containerId']);
 const count = (asked: readonly string[], what: RegExp): number => asked.filter((line) => what.test(line)).length;
 
 // ── listings ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -258,6 +258,7 @@ describe('waking', () => {
 
   test('one that has run for long and does not listen is given up on within seconds, a young one within half a minute', async () => {
     const one = world((it) => it.declare('bot', spec(BOT)));
+    await one.settled();
     one.agent.listens = false;
     const young = one.reach(one.enter());
     await one.settled();

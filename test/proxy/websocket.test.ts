@@ -226,6 +226,22 @@ test('a connection on which nothing moves is closed', async (t) => {
   await subject.settled();
 });
 
+test('an agent that does not hear that its client has gone is cut off', async (t) => {
+  const agents: Socket[] = [];
+  const deaf = parrot((socket) => {
+    socket.pause();
+    agents.push(socket);
+    socket.write(`${AGREED}\r\n`);
+  });
+  const subject = await startSubject(t, deaf, { limits: { drainMs: 100 } });
+  const socket = subject.dial();
+  socket.write(ASK);
+  await once(socket, 'data');
+  socket.end();
+  await subject.settled();
+  assert.equal(subject.visits.closed, 1);
+});
+
 test('a closing proxy does not wait for open WebSockets', async (t) => {
   const { subject } = await agentWith(t, () => undefined, { closeGraceMs: 60_000 });
   const socket = dial(t, subject);

@@ -6,7 +6,9 @@ import type { Store } from '../../src/ports/store.ts';
 import type { HeartbeatResult } from '../../src/runtime/api.ts';
 import type { Beat } from '../../src/runtime/beats.ts';
 import { nextBeatMs } from '../../src/runtime/registry.ts';
-import { BY, FLEET, hangs, Stage, type StageAsk } from '../runtime/stage.ts';
+import { BY, FLEET, hangs, Stage } from '../runtime/stage.ts';
+
+type StageAsk = NonNullable<ConstructorParameters<typeof Stage>[0]>;
 
 const EVERY_MS = 10_000;
 const SILENT_MS = 30_000;

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type Docker from 'dockerode';
 import { infraHash } from '../../src/core/hash.ts';
-import type { JsonObject, Spec } from '../../src/core/model.ts';
+import type { JsonObject, Look, Spec } from '../../src/core/model.ts';
 import type { Subject } from '../../src/ports/target.ts';
 import type { Engine } from '../../src/targets/docker/engine.ts';
 import { openDockerTarget, type DockerTarget } from '../../src/targets/docker/target.ts';
@@ -82,7 +82,7 @@ export function makeWorld({ engine, docker }: TestEngine, deployment: string = r
       return world.custom(run, { name, spec: { lifecycle: does.kind === 'ends' ? 'lazy' : 'hot' } });
     },
     container: async (subject) =>
-      docker.getContainer(String((await world.target.inspect(subject, soon())).attrs['containerId'])).inspect(),
+      docker.getContainer(containerId(await world.target.inspect(subject, soon()))).inspect(),
     async kill(subject) {
       const { Id } = await world.container(subject);
       await docker.getContainer(Id).kill().catch(unlessStatus(409)); // 409: it does not run.
@@ -109,6 +109,11 @@ export function makeWorld({ engine, docker }: TestEngine, deployment: string = r
     },
   };
   return world;
+}
+
+export function containerId({ attrs: { containerId: id } }: Look): string {
+  assert.ok(typeof id === 'string', 'it has no container');
+  return id;
 }
 
 export function freeze(raw: JsonObject): JsonObject {

@@ -58,16 +58,23 @@ export function engineFailure(doing: string, address: string, error: unknown): T
 
 function unreachable(doing: string, address: string, words: string, error: unknown): TargetError {
   const code = isObject(error) && typeof error['code'] === 'string' ? error['code'] : '';
-  const level = isObject(error) ? error['level'] : undefined;
-  if (code === 'EACCES' || level === 'client-authentication' || /CERT|SELF_SIGNED|ERR_TLS/.test(code)) {
-    const hint = code === 'EACCES' ? '; this user may not use its socket (is it in the group "docker"?)' : '';
-    return refused('no-access', `could not ${doing}: the engine at ${address} lets us not in: ${words}${hint}`, error);
+  const hint = accessHint(code, isObject(error) ? error['level'] : undefined, words);
+  if (hint !== null) {
+    return refused('no-access', `could not ${doing}: no way in to the engine at ${address}: ${words}${hint}`, error);
   }
   return engineFault(
     'engine-unreachable',
     `could not ${doing}: no answer from the engine at ${address}: ${words}`,
     error,
   );
+}
+
+/** What an operator can do about a refusal; null where it is none. `level`: of ssh2. */
+function accessHint(code: string, level: unknown, words: string): string | null {
+  if (code === 'EACCES') return '; this user may not use its socket (is it in the group "docker"?)';
+  if (level === 'client-authentication') return '; offer another key (identityFile, or SSH_AUTH_SOCK)';
+  if (/host denied/i.test(words)) return '; its key is not the one in hostKey, or is in no known_hosts (ssh-keyscan)';
+  return /CERT|SELF_SIGNED|ERR_TLS/.test(code) ? '; check the files in certs' : null;
 }
 
 /** What keeps a container from being created or started. `what` names the instance and its container. */
