@@ -32,6 +32,7 @@ export function emptyState(fleet: string): FleetState {
     targets: new Map(),
     refs: new Map(),
     holds: [],
+    lost: new Map(),
     rollout: null,
     dirty: new Set(),
   };
@@ -192,6 +193,9 @@ function endingAll(state: FleetState): void {
 
 /** A row that cannot be read could have been a `stop`: whatever it concerned is held until an operator has looked. */
 function quarantine(state: FleetState, inst: Instance | undefined, event: StoredEvent): void {
+  // It declared an instance that we shall never know, and that may well run: who comes under its name must not start beside it.
+  const declared = event.type === 'event.quarantined' && event.data.was === 'spec.applied';
+  if (inst === undefined && declared && event.instance !== undefined) state.lost.set(event.instance, event.seq);
   const held = inst === undefined && event.uid === undefined ? [...state.instances.values()] : inst === undefined ? [] : [inst];
   for (const one of held) {
     one.quarantinedSeq = event.seq;

@@ -469,6 +469,8 @@ export interface FleetState {
   /** target + resource ref → uids that hold it; more than one breaks invariant 3. */
   refs: Map<string, readonly string[]>;
   holds: readonly OperatorHold[];
+  /** Names whose very declaration could not be read: name → seq of that row. Whoever is declared under one is held. */
+  lost: Map<string, number>;
   rollout: RolloutState | null;
   /** Instances whose facts changed since they were last decided. Derived; not part of a snapshot. */
   dirty: Set<string>;

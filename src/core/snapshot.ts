@@ -28,7 +28,7 @@ import type {
 export function freeze(state: FleetState): string {
   const pool = new Pool();
   const instances = [...state.instances.values()].sort((a, b) => order(a.uid, b.uid)).map((inst) => rowOf(inst, pool));
-  const { fleet, seq, at, epoch, ownerAt, ownerSeq, policy, revision, manifest, holds, rollout } = state;
+  const { fleet, seq, at, epoch, ownerAt, ownerSeq, policy, revision, manifest, holds, lost, rollout } = state;
   const frozen: Frozen = {
     fleet,
     seq,
@@ -40,6 +40,7 @@ export function freeze(state: FleetState): string {
     revision,
     manifest,
     holds,
+    lost: sorted(lost),
     rollout: rollout && { ...rollout, active: sorted(rollout.active) },
     targets: sorted(state.targets).map(([, target]) => ({ ...target, losses: sorted(target.losses) })),
     predecessors: sorted(state.predecessors),
@@ -65,7 +66,7 @@ export function thaw(body: string, logic: number): FleetState {
     const inst = instanceOf(frozen.columns, row, specs, shared);
     instances.set(inst.uid, inst);
   }
-  const { fleet, seq, at, epoch, ownerAt, ownerSeq, policy, revision, manifest, holds, rollout } = frozen;
+  const { fleet, seq, at, epoch, ownerAt, ownerSeq, policy, revision, manifest, holds, lost, rollout } = frozen;
   const predecessors = new Map(frozen.predecessors);
   return {
     fleet,
@@ -78,6 +79,7 @@ export function thaw(body: string, logic: number): FleetState {
     revision,
     manifest,
     holds,
+    lost: new Map(lost),
     rollout: rollout && { ...rollout, active: new Map(rollout.active) },
     targets: new Map(frozen.targets.map((target) => [target.name, { ...target, losses: new Map(target.losses) }])),
     predecessors,
@@ -103,6 +105,7 @@ interface Frozen {
   readonly revision: string | null;
   readonly manifest: Json;
   readonly holds: readonly OperatorHold[];
+  readonly lost: Entries<number>;
   readonly rollout: (Omit<RolloutState, 'active'> & { readonly active: Entries<number> }) | null;
   readonly targets: readonly (Omit<TargetState, 'losses'> & { readonly losses: Entries<Loss> })[];
   readonly predecessors: Entries<readonly string[]>;

@@ -70,6 +70,6 @@ export const DEFAULT_BEAT_EVERY_MS = 30_000;
 export const BEATS_PER_SECOND = 1_000;
 /** Last-seen times: one of these files is written at a time, at most this often. */
 export const LAST_SEEN_FILES = 16;
-export const LAST_SEEN_EVERY_MS = 500;
+export const LAST_SEEN_EVERY_MS = 600;
 /** Of one that nobody knows any more, the time is kept this long. */
 export const LAST_SEEN_KEPT_MS = 60 * 60_000;

@@ -126,6 +126,23 @@ describe('target seen', () => {
 });
 
 describe('quarantine, shared resources, predecessors', () => {
+  test('a declaration that cannot be read holds whoever comes under its name, until somebody has looked', () => {
+    const fleet = lab();
+    fleet.put({
+      type: 'event.quarantined',
+      instance: 'a',
+      uid: 'u-lost',
+      data: { was: 'spec.applied', message: 'not JSON' },
+    });
+    fleet.declare('a');
+    fleet.declare('b');
+    fleet.settle();
+    assert.deepEqual([fleet.hold('a'), fleet.phase('b')], ['quarantined', 'RUNNING']);
+    fleet.command('a', 'reconcile');
+    fleet.settle();
+    assert.equal(fleet.phase('a'), 'RUNNING');
+  });
+
   test('L46 a row that cannot be read holds its instance and nobody else', () => {
     const { fleet, names } = fleetOf(2);
     const [a = '', b = ''] = names;

@@ -49,6 +49,8 @@ interface Ssh2 {
     on(event: 'listening', listener: () => void): unknown;
   };
 }
+const SSH2 = 'ssh2';
+
 interface SshClient {
   on(
     event: 'authentication',
@@ -64,7 +66,7 @@ interface SshSession {
 
 export async function sshRoad(host: string): Promise<SshRoad> {
   const require = createRequire(createRequire(import.meta.url).resolve('docker-modem'));
-  const ssh2 = require('ssh2') as Ssh2;
+  const ssh2 = require(SSH2) as Ssh2;
   const own = ssh2.utils.generateKeyPairSync('ed25519');
   const guest = ssh2.utils.generateKeyPairSync('ed25519');
   const wanted = ssh2.utils.parseKey(guest.public).getPublicSSH();

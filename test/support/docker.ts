@@ -27,6 +27,8 @@ export const IMAGE = 'holdfast-test/busybox:1';
 /** The same, and declares `VOLUME /declared`. */
 export const IMAGE_WITH_VOLUME = 'holdfast-test/volume:1';
 
+const DOCKERD = 'dockerd';
+const IP = 'ip';
 const BUSYBOX = '/bin/busybox';
 const APPLETS = [
   'sh',
@@ -129,7 +131,7 @@ export async function startEngine(): Promise<PrivateEngine> {
       '2',
     );
     rmSync(join(folder, 'pid'), { force: true });
-    const child = spawn('dockerd', flags, { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn(DOCKERD, flags, { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
     child.stderr.setEncoding('utf8').on('data', (text: string) => said.splice(0, said.length - 20, text));
     daemon = child;
     const spawned = await Promise.race([
@@ -212,7 +214,7 @@ function openBridge(): string {
     ['addr', 'add', subnet, 'dev', name],
     ['link', 'set', name, 'up'],
   ]) {
-    const { status, stderr, error } = spawnSync('ip', args, { encoding: 'utf8' });
+    const { status, stderr, error } = spawnSync(IP, args, { encoding: 'utf8' });
     if (status !== 0) throw new Error(`ip ${args.join(' ')}: ${error?.message ?? stderr}`);
   }
   return name;

@@ -30,7 +30,9 @@ function declare(state: FleetState, uid: string, name: string, data: EventData['
   const before = state.names.get(name);
   if (before !== undefined) state.predecessors.set(name, [...(state.predecessors.get(name) ?? []), before]);
   state.names.set(name, uid);
-  state.instances.set(uid, newInstance(uid, name, data, event));
+  const inst = newInstance(uid, name, data, event);
+  inst.quarantinedSeq = state.lost.get(name) ?? null;
+  state.instances.set(uid, inst);
 }
 
 function newInstance(uid: string, name: string, data: EventData['spec.applied'], event: StoredEvent): Instance {
@@ -165,6 +167,7 @@ export function instanceCommanded(state: FleetState, inst: Instance, data: Comma
     case 'reconcile':
       pardonAll(inst);
       inst.quarantinedSeq = null;
+      state.lost.delete(inst.name);
       break;
     case 'stop':
       desire(inst, 'stopped', event);
