@@ -18,6 +18,7 @@ const SECTIONS: { readonly [name: string]: () => Promise<{ bench: Bench }> } = {
   weight: () => import('./weight.ts'),
   starting: () => import('./starting.ts'),
   healing: () => import('./healing.ts'),
+  proxy: () => import('./proxy.ts'),
   registry: () => import('./registry.ts'),
 };
 

@@ -16,7 +16,11 @@ await composed.start();
 
 const names = Array.from({ length: Number(agents) }, (_, n) => `agent-${n}`);
 const spec = { target: 'external', heartbeat: { every: '1s', silentAfter: '10m' } };
-const text = JSON.stringify({ version: 1, fleet: 'bench', instances: Object.fromEntries(names.map((name) => [name, spec])) });
+const text = JSON.stringify({
+  version: 1,
+  fleet: 'bench',
+  instances: Object.fromEntries(names.map((name) => [name, spec])),
+});
 const by = { token: 'bench', via: 'bench' };
 await composed.control.apply('bench', { text, dryRun: false, prune: null, ifMatch: null, replace: false, by });
 const instances = composed.runtime.fleet('bench')?.loop.state.instances.values() ?? [];

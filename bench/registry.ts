@@ -52,7 +52,13 @@ export const bench: Bench = async function* registry() {
     const ratios = beats.map((one, n) => one / (empties[n] ?? one));
     yield known('an empty POST route', median(empties), '/s');
     yield known('heartbeats', median(beats), '/s');
-    yield atLeast('  of the rate of the empty route', median(ratios), '×', 0.8, 'an empty POST route of the same server');
+    yield atLeast(
+      '  of the rate of the empty route',
+      median(ratios),
+      '×',
+      0.8,
+      'an empty POST route of the same server',
+    );
 
     const head = headOf(folder);
     const writes = countWrites(folder);

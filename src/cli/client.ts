@@ -109,7 +109,8 @@ export function createClient(
         deadlineMs: REPLAY_DEADLINE_MS,
       }),
     volumes: (fleet: string) => list<Volume>(`${fleetPath(fleet)}/volumes`),
-    removeVolume: (fleet: string, name: string) => call<Volume>('DELETE', `${fleetPath(fleet)}/volumes/${encodeURIComponent(name)}`),
+    removeVolume: (fleet: string, name: string) =>
+      call<Volume>('DELETE', `${fleetPath(fleet)}/volumes/${encodeURIComponent(name)}`),
     orphans: (fleet: string) => list<Orphan>(`${fleetPath(fleet)}/orphans`),
     pruneOrphans: (fleet: string, expected: number) =>
       call<Page<Orphan>>('POST', `${fleetPath(fleet)}/orphans/prune`, { json: { expected } }),

@@ -10,7 +10,17 @@ import { sharesResource } from './fold/resource.ts';
 import { targetOf } from './fold/target.ts';
 import { DEFAULT_DEADLINE_MS } from './limits.ts';
 import { livenessOf, silentAfterMs, startGraceMs, type Liveness } from './liveness.ts';
-import type { Concern, ConcernName, Drift, FleetState, Instance, OperationKind, PluginSpec, Resource, TargetState } from './model.ts';
+import type {
+  Concern,
+  ConcernName,
+  Drift,
+  FleetState,
+  Instance,
+  OperationKind,
+  PluginSpec,
+  Resource,
+  TargetState,
+} from './model.ts';
 
 export class Case {
   readonly state: FleetState;
@@ -146,7 +156,11 @@ export class Case {
   private pluginInstalled(plugin: PluginSpec): boolean {
     const found = this.inst.plugins?.find((one) => one.source === plugin.source);
     if (found === undefined || found.ref !== plugin.ref) return false;
-    return !(plugin.track && this.inst.movedRefs?.[plugin.source] !== undefined && this.inst.movedRefs[plugin.source] !== found.sha);
+    return !(
+      plugin.track &&
+      this.inst.movedRefs?.[plugin.source] !== undefined &&
+      this.inst.movedRefs[plugin.source] !== found.sha
+    );
   }
 
   pluginsDiffer(): boolean {

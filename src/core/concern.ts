@@ -94,13 +94,21 @@ export function pardon(inst: Instance, name: ConcernName): void {
   const concern = inst.concerns[name];
   if (concern === undefined) return;
   if (concern.error === null) delete inst.concerns[name];
-  else inst.concerns[name] = { ...FRESH, cause: concern.cause, failedAt: concern.failedAt, seq: concern.seq, error: concern.error };
+  else
+    inst.concerns[name] = {
+      ...FRESH,
+      cause: concern.cause,
+      failedAt: concern.failedAt,
+      seq: concern.seq,
+      error: concern.error,
+    };
 }
 
 /** What made it give up is gone: it may act again, and the count stands. */
 export function relent(inst: Instance, name: ConcernName): void {
   const concern = inst.concerns[name];
-  if (concern !== undefined && concern.gaveUpAt !== null && !concern.terminal) inst.concerns[name] = { ...concern, gaveUpAt: null };
+  if (concern !== undefined && concern.gaveUpAt !== null && !concern.terminal)
+    inst.concerns[name] = { ...concern, gaveUpAt: null };
 }
 
 export function pardonAll(inst: Instance): void {

@@ -115,7 +115,13 @@ export function judge(c: Case, slots: Slots | null): Verdict {
     }
     const tried = tryRow(c, row, slots);
     if (tried.proposal !== null) {
-      return { row: shown ?? row, phase: phaseOf(shown ?? row, phase, hold), hold, proposal: tried.proposal, waitsFor: null };
+      return {
+        row: shown ?? row,
+        phase: phaseOf(shown ?? row, phase, hold),
+        hold,
+        proposal: tried.proposal,
+        waitsFor: null,
+      };
     }
     if (row === shown) hold = tried.hold;
     waitsFor = inAll(waitsFor, tried.waitsFor);
@@ -142,7 +148,8 @@ function tryRow(c: Case, row: Row, slots: Slots | null): Tried {
   for (const proposal of row.proposals(c)) {
     hold = gate(c, proposal, slots);
     if (hold === null) return { proposal, hold, waitsFor: null };
-    if (WAITING.has(hold.reason)) waitsFor = inAll(waitsFor, { lines: [roomsOf(c, proposal)], priority: proposal.priority });
+    if (WAITING.has(hold.reason))
+      waitsFor = inAll(waitsFor, { lines: [roomsOf(c, proposal)], priority: proposal.priority });
   }
   return { proposal: null, hold, waitsFor };
 }
@@ -173,7 +180,13 @@ function settle(out: Draft, c: Case, verdict: Verdict): void {
   const { inst } = c;
   for (const flap of inst.flaps) out.flaps.push({ inst, flap });
   if (verdict.phase !== inst.phase) {
-    out.transitions.push({ instance: inst.name, uid: inst.uid, from: inst.phase, to: verdict.phase, rule: verdict.row.id });
+    out.transitions.push({
+      instance: inst.name,
+      uid: inst.uid,
+      from: inst.phase,
+      to: verdict.phase,
+      rule: verdict.row.id,
+    });
   }
   if (!sameHold(verdict.hold, inst.hold)) out.holds.push({ instance: inst.name, uid: inst.uid, hold: verdict.hold });
   out.actions.push(...marks(c, verdict));
@@ -213,7 +226,12 @@ function actionOf(c: Case, p: Proposal): DecidedAction {
 
 function marks(c: Case, verdict: Verdict): readonly DecidedAction[] {
   const { inst } = c;
-  const mark = (type: DecidedAction['type'], rule: RowId, facts: readonly number[], more: Partial<DecidedAction> = {}): DecidedAction => ({
+  const mark = (
+    type: DecidedAction['type'],
+    rule: RowId,
+    facts: readonly number[],
+    more: Partial<DecidedAction> = {},
+  ): DecidedAction => ({
     instance: inst.name,
     uid: inst.uid,
     type,
@@ -225,7 +243,8 @@ function marks(c: Case, verdict: Verdict): readonly DecidedAction[] {
   const operation = inst.operation;
   if (operation !== null) {
     const stop = endOf(c, operation);
-    if (stop !== null) all.push(mark(stop.type, 'operating', [operation.seq], { operation: operation.id, reason: stop.reason }));
+    if (stop !== null)
+      all.push(mark(stop.type, 'operating', [operation.seq], { operation: operation.id, reason: stop.reason }));
   }
   if (forgiven(c)) all.push(mark('forgive', 'running', [inst.resource?.seq ?? 0], { concern: 'run' }));
   for (const concern of moot(c, verdict)) all.push(mark('forgive', verdict.row.id, [inst.specSeq], { concern }));
@@ -261,7 +280,12 @@ function forgiven(c: Case): boolean {
   if (concern === undefined || !c.running || c.inst.operation !== null) return false;
   const liveness = c.liveness();
   if (liveness !== 'live' && liveness !== 'undeclared') return false;
-  const live = Math.max(c.inst.runningSince ?? c.now, c.inst.agent?.heardAt ?? 0, c.inst.agent?.healthAt ?? 0, concern.failedAt);
+  const live = Math.max(
+    c.inst.runningSince ?? c.now,
+    c.inst.agent?.heardAt ?? 0,
+    c.inst.agent?.healthAt ?? 0,
+    concern.failedAt,
+  );
   return c.past(live + FORGIVE_AFTER_MS);
 }
 

@@ -86,7 +86,14 @@ export interface EventData {
   'spec.deleted': Deletion;
   'command.issued':
     | { verb: Verb }
-    | { verb: 'hold'; id: string; reason: string; until: number | null; target: string | null; instances: readonly string[] | null }
+    | {
+        verb: 'hold';
+        id: string;
+        reason: string;
+        until: number | null;
+        target: string | null;
+        instances: readonly string[] | null;
+      }
     | { verb: 'release'; target: string | null; instances: readonly string[] | null }
     | { verb: 'override'; target: string | null; identity: string | null; rollout: boolean };
   /** A new agent token was given out; those of lower serials are void. The token itself is nowhere. */

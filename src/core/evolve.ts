@@ -10,7 +10,14 @@ import { agentReported, healthChanged, workBegan, workEnded } from './fold/agent
 import { closeOperation, mergeConfig, operationEnded } from './fold/operation.ts';
 import { resourceObserved } from './fold/resource.ts';
 import { rolloutBegins, rolloutGoesOn } from './fold/rollout.ts';
-import { fleetCommanded, instanceCommanded, secretRotated, specApplied, specDeleted, tokenRotated } from './fold/spec.ts';
+import {
+  fleetCommanded,
+  instanceCommanded,
+  secretRotated,
+  specApplied,
+  specDeleted,
+  tokenRotated,
+} from './fold/spec.ts';
 import { sweepCompleted, targetCleared, targetRefused, targetStale, targetSynced } from './fold/target.ts';
 import { flapSaid, tickDecided } from './fold/tick.ts';
 import { DEFAULT_POLICY, type FleetState, type Instance } from './model.ts';
@@ -40,7 +47,9 @@ export function emptyState(fleet: string): FleetState {
 
 export function evolve(state: FleetState, event: StoredEvent): FleetState {
   if (event.seq !== state.seq + 1) {
-    throw new Error(`fleet ${state.fleet}: event ${event.seq} cannot follow ${state.seq}; the log must be gapless (invariant 11)`);
+    throw new Error(
+      `fleet ${state.fleet}: event ${event.seq} cannot follow ${state.seq}; the log must be gapless (invariant 11)`,
+    );
   }
   state.seq = event.seq;
   state.at = event.at;
@@ -124,7 +133,13 @@ function foldInstance(state: FleetState, inst: Instance, event: StoredEvent): vo
       tokenRotated(inst, event.data);
       return;
     case 'resource.observed':
-      resourceObserved(state, inst, event.data, { began: event.data.began, eventful: event.data.eventful ?? false }, event);
+      resourceObserved(
+        state,
+        inst,
+        event.data,
+        { began: event.data.began, eventful: event.data.eventful ?? false },
+        event,
+      );
       return;
     case 'operation.ended':
       operationEnded(state, inst, event.data, event);
@@ -187,7 +202,8 @@ function ownerStarted(state: FleetState, epoch: number, event: StoredEvent): voi
 /** Everything is about to be stopped by ourselves: those ends are no flaps. */
 function endingAll(state: FleetState): void {
   for (const inst of state.instances.values()) {
-    if (inst.resource?.incarnation != null && inst.resource.state !== 'stopped') inst.endingIncarnation = inst.resource.incarnation;
+    if (inst.resource?.incarnation != null && inst.resource.state !== 'stopped')
+      inst.endingIncarnation = inst.resource.incarnation;
   }
 }
 
@@ -196,7 +212,8 @@ function quarantine(state: FleetState, inst: Instance | undefined, event: Stored
   // It declared an instance that we shall never know, and that may well run: who comes under its name must not start beside it.
   const declared = event.type === 'event.quarantined' && event.data.was === 'spec.applied';
   if (inst === undefined && declared && event.instance !== undefined) state.lost.set(event.instance, event.seq);
-  const held = inst === undefined && event.uid === undefined ? [...state.instances.values()] : inst === undefined ? [] : [inst];
+  const held =
+    inst === undefined && event.uid === undefined ? [...state.instances.values()] : inst === undefined ? [] : [inst];
   for (const one of held) {
     one.quarantinedSeq = event.seq;
     state.dirty.add(one.uid);

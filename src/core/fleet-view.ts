@@ -108,5 +108,12 @@ function rolloutView({ rollout, policy, instances }: FleetState): RolloutView | 
   const { revision, at, proved, failures, active } = rollout;
   const failed = failures >= policy.rollout.maxFailures;
   const underWay = active.size > 0 || [...instances.values()].some(({ hold }) => hold?.reason === 'rollout');
-  return { revision, at: iso(at), state: failed ? 'failed' : underWay ? 'under-way' : 'done', proved, failures, active: active.size };
+  return {
+    revision,
+    at: iso(at),
+    state: failed ? 'failed' : underWay ? 'under-way' : 'done',
+    proved,
+    failures,
+    active: active.size,
+  };
 }

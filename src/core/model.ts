@@ -170,11 +170,7 @@ export interface Resource extends Look {
 }
 
 export type FlapKind =
-  | 'process_exited'
-  | 'container_stopped'
-  | 'container_missing'
-  | 'instance_terminated'
-  | 'instance_stopped';
+  'process_exited' | 'container_stopped' | 'container_missing' | 'instance_terminated' | 'instance_stopped';
 
 /** A stop or disappearance nobody asked for, waiting to be said by the next tick. */
 export interface Flap {
@@ -400,7 +396,12 @@ export interface TargetState {
   /** Synced since the last `owner.started`. */
   synced: boolean;
   stale: { readonly since: number; readonly seq: number; readonly message: string } | null;
-  refused: { readonly since: number; readonly seq: number; readonly message: string; readonly identity: string | null } | null;
+  refused: {
+    readonly since: number;
+    readonly seq: number;
+    readonly message: string;
+    readonly identity: string | null;
+  } | null;
   abilities: readonly string[];
   deadlinesMs: { readonly [kind: string]: number };
   graceMs: number;

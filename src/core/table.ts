@@ -116,7 +116,15 @@ const UPDATE_ROW: Row = {
   matches: (c) => c.infraDrift(),
   phase: (c) => (c.gaveUp('update') ? 'ERROR' : 'PENDING'),
   proposals: (c) => [
-    { type: 'update', rule: 'update', concern: 'update', priority: UPDATE, unstarted: !c.running, disrupts: true, waitsForIdle: c.running },
+    {
+      type: 'update',
+      rule: 'update',
+      concern: 'update',
+      priority: UPDATE,
+      unstarted: !c.running,
+      disrupts: true,
+      waitsForIdle: c.running,
+    },
   ],
   facts: (c) => seqs(c.inst.specSeq, c.inst.resource?.seq),
   unless: () => 'its resource carries the declared infra hash',
@@ -140,7 +148,8 @@ const CONFIG_ROW: Row = {
     return c.configUnpersisted() ? [{ ...persist, disrupts: false }] : NOTHING;
   },
   facts: (c) => seqs(c.inst.specSeq, c.inst.config?.seq),
-  unless: (c) => (c.inst.hashes.config === null ? 'no config is declared' : 'the declared config is in force and persisted'),
+  unless: (c) =>
+    c.inst.hashes.config === null ? 'no config is declared' : 'the declared config is in force and persisted',
 };
 
 const PLUGINS_ROW: Row = {
@@ -153,15 +162,17 @@ const PLUGINS_ROW: Row = {
   proposals(c) {
     const { install, uninstall } = c.pluginChanges();
     const had = c.inst.plugins !== null;
-    const propose = (type: 'install-plugin' | 'uninstall-plugin') => (source: string): Proposal => ({
-      type,
-      rule: 'plugins',
-      concern: `plugin:${source}`,
-      priority: UPDATE,
-      subject: source,
-      unstarted: !c.running,
-      disrupts: had,
-    });
+    const propose =
+      (type: 'install-plugin' | 'uninstall-plugin') =>
+      (source: string): Proposal => ({
+        type,
+        rule: 'plugins',
+        concern: `plugin:${source}`,
+        priority: UPDATE,
+        subject: source,
+        unstarted: !c.running,
+        disrupts: had,
+      });
     return [...install.map(propose('install-plugin')), ...uninstall.map(propose('uninstall-plugin'))];
   },
   facts: (c) => seqs(c.inst.specSeq),
@@ -259,24 +270,35 @@ export const TABLE: readonly Row[] = [
   },
   {
     id: 'create',
-    sentence: 'It was never seen to exist: provision it, unstarted if it is lazy or has config or plugins to receive first.',
+    sentence:
+      'It was never seen to exist: provision it, unstarted if it is lazy or has config or plugins to receive first.',
     final: true,
     on: 'managed',
     matches: (c) => !c.inst.existed,
     phase: () => 'CREATING',
-    proposals: (c) => [{ type: 'provision', rule: 'create', concern: 'run', priority: CREATE, unstarted: provisionUnstarted(c) }],
+    proposals: (c) => [
+      { type: 'provision', rule: 'create', concern: 'run', priority: CREATE, unstarted: provisionUnstarted(c) },
+    ],
     facts: (c) => seqs(c.inst.specSeq),
     unless: () => 'it was seen to exist before, so it is never created anew (only re-created if proved missing)',
   },
   {
     id: 'missing',
-    sentence: 'It existed and is proved gone: provision it again under the same name, with the same data and the same run state.',
+    sentence:
+      'It existed and is proved gone: provision it again under the same name, with the same data and the same run state.',
     final: true,
     on: 'managed',
     matches: (c) => c.inst.resource?.state === 'missing',
     phase: () => 'PENDING',
     proposals: (c) => [
-      { type: 'provision', rule: 'missing', concern: 'run', priority: HEAL, unstarted: provisionUnstarted(c), heals: true },
+      {
+        type: 'provision',
+        rule: 'missing',
+        concern: 'run',
+        priority: HEAL,
+        unstarted: provisionUnstarted(c),
+        heals: true,
+      },
     ],
     facts: (c) => seqs(c.inst.resource?.seq),
     unless: seen,
@@ -291,7 +313,11 @@ export const TABLE: readonly Row[] = [
     proposals: () => NOTHING, // rows 13, 18 and 19 follow, unstarted
     facts: (c) => seqs(c.inst.resource?.seq),
     unless: (c) =>
-      c.inst.spec.lifecycle === 'hot' ? 'it is hot' : c.resource?.state === 'stopped' ? 'there is a reason to be awake' : seen(c),
+      c.inst.spec.lifecycle === 'hot'
+        ? 'it is hot'
+        : c.resource?.state === 'stopped'
+          ? 'there is a reason to be awake'
+          : seen(c),
   },
   {
     id: 'changing',
@@ -350,14 +376,18 @@ export const TABLE: readonly Row[] = [
     phase: () => 'RECONCILING',
     proposals: () => NOTHING,
     facts: (c) => seqs(c.inst.resource?.seq),
-    unless: (c) => (c.inst.spec.heartbeat === null && c.inst.spec.health === null ? 'no liveness is declared' : 'its start grace is over, or it was heard'),
+    unless: (c) =>
+      c.inst.spec.heartbeat === null && c.inst.spec.health === null
+        ? 'no liveness is declared'
+        : 'its start grace is over, or it was heard',
   },
   {
     id: 'idle',
     sentence: 'It is lazy and has had no work for its idle time, or was asked to sleep: put it to sleep.',
     final: false,
     on: 'managed',
-    matches: (c) => c.running && c.inst.spec.lifecycle === 'lazy' && (c.inst.sleepAskedSeq !== null || idleLongEnough(c)),
+    matches: (c) =>
+      c.running && c.inst.spec.lifecycle === 'lazy' && (c.inst.sleepAskedSeq !== null || idleLongEnough(c)),
     phase: () => 'RECONCILING',
     proposals: () => [{ type: 'sleep', rule: 'idle', concern: 'stop', priority: UPDATE, waitsForIdle: true }],
     facts: (c) => seqs(c.inst.sleepAskedSeq, c.inst.resource?.seq, c.inst.wakeSeq),
@@ -365,7 +395,8 @@ export const TABLE: readonly Row[] = [
   },
   {
     id: 'silent',
-    sentence: 'It runs but is not heard: probe it, and if the probe agrees (or it stays silent as long again) restart it.',
+    sentence:
+      'It runs but is not heard: probe it, and if the probe agrees (or it stays silent as long again) restart it.',
     final: false,
     on: 'managed',
     matches: (c) => c.running && c.liveness() === 'silent',
@@ -443,7 +474,14 @@ function idleLongEnough(c: Case): boolean {
  */
 function silenceProposals(c: Case): readonly Proposal[] {
   if ((c.inst.spec.onSilent ?? c.state.policy.onSilent) !== 'restart') return NOTHING;
-  const restart: Proposal = { type: 'restart', rule: 'silent', concern: 'run', priority: HEAL, heals: true, counted: true };
+  const restart: Proposal = {
+    type: 'restart',
+    rule: 'silent',
+    concern: 'run',
+    priority: HEAL,
+    heals: true,
+    counted: true,
+  };
   const since = c.silentSince();
   if (c.inst.spec.health === null) {
     return c.past(Math.max(since, c.state.ownerAt) + c.silentAfterMs()) ? [restart] : NOTHING;

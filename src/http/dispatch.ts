@@ -85,7 +85,10 @@ async function swiftly(shared: Shared, answer: NonNullable<Route['swift']>, c: C
 }
 
 function jsonResponse({ status, body, headers }: Extract<Answer, { kind: 'json' }>): Response {
-  return new Response(`${JSON.stringify(body)}\n`, { status, headers: { 'Content-Type': 'application/json', ...headers } });
+  return new Response(`${JSON.stringify(body)}\n`, {
+    status,
+    headers: { 'Content-Type': 'application/json', ...headers },
+  });
 }
 
 function addressOf(c: Context<Env>): string {

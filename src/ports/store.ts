@@ -68,7 +68,12 @@ export interface Store {
    * Appends facts. `now` is asked under the lock; `at` = max(now(), last at). With `expect`, refuses with
    * `StoreError('conflict')` unless the head is still there.
    */
-  append(fleet: string, events: readonly NewEvent[], now: () => number, expect?: number): Promise<readonly StoredEvent[]>;
+  append(
+    fleet: string,
+    events: readonly NewEvent[],
+    now: () => number,
+    expect?: number,
+  ): Promise<readonly StoredEvent[]>;
 
   /**
    * One tick: locks the fleet, checks `epoch` (else `FencedError`), reads every event after `after`, calls `body`, appends
@@ -80,7 +85,10 @@ export interface Store {
    * Events with from < seq ≤ to, in order, at most `limit`. A row that cannot be read comes as `event.quarantined` at
    * its own seq, with its instance and uid; a row of an unknown newer version rejects with `StoreError('newer-schema')`.
    */
-  read(fleet: string, range: { after: number; to?: number; limit: number; uid?: string }): Promise<readonly StoredEvent[]>;
+  read(
+    fleet: string,
+    range: { after: number; to?: number; limit: number; uid?: string },
+  ): Promise<readonly StoredEvent[]>;
   /** Seq and time of the oldest event kept; null for an empty log. */
   oldest(fleet: string): Promise<{ seq: number; at: number } | null>;
   /** The last seq whose `at` is ≤ the given time; 0 if none. */

@@ -115,7 +115,11 @@ export interface ConfigAbility {
 }
 
 export interface PluginAbility {
-  install(subject: Subject, source: string, signal: AbortSignal): Promise<{ source: string; ref: string | null; sha: string; treeDigest: string }>;
+  install(
+    subject: Subject,
+    source: string,
+    signal: AbortSignal,
+  ): Promise<{ source: string; ref: string | null; sha: string; treeDigest: string }>;
   uninstall(subject: Subject, source: string, signal: AbortSignal): Promise<void>;
 }
 
@@ -143,7 +147,9 @@ export interface TargetType {
   readonly type: string;
   readonly lifecycles: readonly ('hot' | 'lazy')[];
   /** Checks and freezes the `run` section: defaults filled in, or every problem with its path below `run`. */
-  run(raw: JsonObject): { ok: true; run: JsonObject } | { ok: false; problems: readonly { path: string; message: string }[] };
+  run(
+    raw: JsonObject,
+  ): { ok: true; run: JsonObject } | { ok: false; problems: readonly { path: string; message: string }[] };
   /** Keys of the frozen `run` (and of the spec) that need a re-provision when they change go into the infra hash. */
   infra(spec: Spec): JsonObject;
   create(settings: JsonObject, context: { deployment: string; dataDir: string; name: string }): Target;

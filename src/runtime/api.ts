@@ -177,6 +177,9 @@ export type HeartbeatResult =
   | { readonly kind: 'unknown' }
   | { readonly kind: 'gone' };
 
+/** Reads what a heartbeat says. `hasty`: the one before came only just now; whoever counts requests counts this one. */
+export type ReadBeat = (hasty: boolean) => Promise<Beat>;
+
 /** A new token of one agent. It is in this answer and nowhere else. */
 export interface AgentToken {
   readonly fleet: string;
@@ -269,7 +272,7 @@ export interface Control {
   }): Promise<TokenView & { token: string }>;
   dropToken(name: string): Promise<void>;
   /** One heartbeat; `read` is asked for it once the agent's token has proved good. Changes nothing if it is not. */
-  heartbeat(token: string, read: () => Promise<Beat>): Promise<HeartbeatResult>;
+  heartbeat(token: string, read: ReadBeat): Promise<HeartbeatResult>;
   /** A new token for an agent that runs elsewhere; the ones before are void. */
   renewAgentToken(fleet: string, name: string, by: By): Promise<AgentToken>;
   /** Who a presented token is; null if it is none of ours or expired. Constant-time. */

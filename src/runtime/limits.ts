@@ -66,6 +66,8 @@ export const DEGRADED_ERROR_RATE = 0.5;
 export const RECOVERED_ERROR_RATE = 0.1;
 /** Where no heartbeat is declared, an agent that beats is asked to do so this often. */
 export const DEFAULT_BEAT_EVERY_MS = 30_000;
+/** Two heartbeats of one agent closer together than this are counted, ms: a storm is slowed down. */
+export const HASTY_MS = 100;
 /** Heartbeats of one fleet per second; with more agents than that allows, each is asked to beat more rarely. */
 export const BEATS_PER_SECOND = 1_000;
 /** Last-seen times: one of these files is written at a time, at most this often. */

@@ -176,10 +176,13 @@ export class TargetObserver {
     for (const watcher of this.watchers.values()) {
       watcher.memory.absent.clear();
       if (watcher.blind) continue;
-      watcher.blind = watcher.loop.report((state) => {
+      // An idle loop drains before `report` returns.
+      watcher.blind = true;
+      const taken = watcher.loop.report((state) => {
         watcher.blind = false;
         return this.blindness(state, refused, message);
       });
+      if (!taken) watcher.blind = false;
     }
   }
 

@@ -71,12 +71,17 @@ export const EVERY_ROUTE: readonly RouteCase[] = [
 ];
 
 /** All but those for agents, whose tokens are of another kind (`agents.test.ts`). */
-export const OPERATOR_ROUTES = EVERY_ROUTE.flatMap((route) => (route.scope === 'agent' ? [] : [{ ...route, scope: route.scope }]));
+export const OPERATOR_ROUTES = EVERY_ROUTE.flatMap((route) =>
+  route.scope === 'agent' ? [] : [{ ...route, scope: route.scope }],
+);
 
 /** The path of the granted request. */
 export function pathOf(route: RouteCase): string {
   const name = route.path.startsWith('/v1/tokens') ? 'reader' : 'one';
-  return route.path.replace('{fleet}', route.fleet ?? 'alpha').replace('{name}', name).replace('{volume}', 'holdfast-data');
+  return route.path
+    .replace('{fleet}', route.fleet ?? 'alpha')
+    .replace('{name}', name)
+    .replace('{volume}', 'holdfast-data');
 }
 
 export function titleOf(route: RouteCase): string {

@@ -5,12 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import type { Instance } from '../../src/core/model.ts';
-import type { Beat } from '../../src/runtime/liveness.ts';
 import { compose } from '../../src/runtime/compose.ts';
 import { openDataFolder } from '../../src/runtime/data-folder.ts';
 import type { Fleet } from '../../src/runtime/fleet.ts';
 import { silentLog } from '../../src/runtime/log.ts';
 import { until } from '../support/e2e.ts';
+
+type Beat = Parameters<NonNullable<Fleet['liveness']>['beat']>[1];
 
 interface Running {
   readonly fleet: Fleet;
@@ -37,16 +38,9 @@ async function runtimeWith(t: TestContext, more: object): Promise<Running> {
     run: { command: [process.execPath, '-e', 'setInterval(() => undefined, 60000)'] },
     ...more,
   };
-  const body = JSON.stringify({ version: 1, fleet: 'idle', instances: { bot } });
+  const text = JSON.stringify({ version: 1, fleet: 'idle', instances: { bot } });
   const by = { token: 'test', via: 'test' };
-  await composed.control.apply('idle', {
-    body,
-    contentType: 'application/json',
-    ifMatch: null,
-    dryRun: false,
-    prune: null,
-    by,
-  } as never);
+  await composed.control.apply('idle', { text, ifMatch: null, dryRun: false, prune: null, replace: false, by });
   const fleet = composed.runtime.fleet('idle');
   assert.ok(fleet !== null);
   const inst = (): Instance => {
@@ -60,7 +54,7 @@ async function runtimeWith(t: TestContext, more: object): Promise<Running> {
     fleet,
     bot: inst,
     async wake() {
-      await composed.control.command('idle', 'bot', 'wake', by as never);
+      await composed.control.command('idle', 'bot', 'wake', by);
       await until('it runs', () => inst().resource?.state === 'running');
     },
     beats: (beat) => (beating = setInterval(() => fleet.liveness?.beat(inst().uid, beat), 20)),

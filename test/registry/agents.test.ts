@@ -48,7 +48,10 @@ describe('an agent with the client', () => {
     assert.deepEqual([view.heartbeat?.status, view.heartbeat?.activeTasks], ['ready', 0]);
     const { head } = await fleet.view();
     const seen = new Set<string>();
-    await until('it has beaten five times more', async () => seen.add((await fleet.get('a')).heartbeat?.lastAt ?? '').size > 5);
+    await until(
+      'it has beaten five times more',
+      async () => seen.add((await fleet.get('a')).heartbeat?.lastAt ?? '').size > 5,
+    );
     assert.deepEqual((await fleet.view()).head, head, 'a beat wrote an event');
   });
 
@@ -76,8 +79,13 @@ describe('an agent with the client', () => {
     assert.ok(alive(pid), 'silence is a reason to ask, not to kill');
     await fleet.until('a', 'RUNNING in another life', (view) => view.phase === 'RUNNING' && pidOf(view) !== pid);
     assert.ok(!alive(pid));
-    const rules = ofType(await fleet.events(), 'tick.decided').flatMap((event) => dataOf(event)['actions'] as { type: string; rule: string }[]);
-    assert.deepEqual(rules.filter(({ type }) => type === 'restart').map(({ rule }) => rule), ['silent']);
+    const rules = ofType(await fleet.events(), 'tick.decided').flatMap(
+      (event) => dataOf(event)['actions'] as { type: string; rule: string }[],
+    );
+    assert.deepEqual(
+      rules.filter(({ type }) => type === 'restart').map(({ rule }) => rule),
+      ['silent'],
+    );
   });
 
   test('silent under onSilent: alert is only said to be, and well again when it is heard', async () => {
@@ -89,7 +97,10 @@ describe('an agent with the client', () => {
     assert.equal((await beat(plane, program.token('a'), { status: 'ready' })).status, 200);
     const view = await fleet.until('a', 'RUNNING', ({ phase }) => phase === 'RUNNING');
     assert.equal(pidOf(view), pid);
-    assert.deepEqual((await kinds(fleet, 'a')).filter((kind) => kind === 'silent' || kind === 'recovered'), ['silent', 'recovered']);
+    assert.deepEqual(
+      (await kinds(fleet, 'a')).filter((kind) => kind === 'silent' || kind === 'recovered'),
+      ['silent', 'recovered'],
+    );
   });
 
   test('L05 silent, but healthy when it is asked, is asked again and again and not restarted', async () => {
@@ -100,7 +111,8 @@ describe('an agent with the client', () => {
     const pid = await fleet.running('a');
     process.kill(pid, 'SIGUSR2');
     const probes = async (): Promise<number> =>
-      ofType(await fleet.events(), 'operation.ended', 'a').filter((event) => dataOf(event)['probe'] !== undefined).length;
+      ofType(await fleet.events(), 'operation.ended', 'a').filter((event) => dataOf(event)['probe'] !== undefined)
+        .length;
     await until('it was probed twice', async () => (await probes()) >= 2);
     assert.equal(pidOf(await fleet.get('a')), pid);
     assert.ok(alive(pid));
@@ -108,7 +120,9 @@ describe('an agent with the client', () => {
 
   test('L06 that takes longer to boot than it may be silent is starting, not dead', async () => {
     const fleet = plane.fleet('slow');
-    await fleet.declare({ instances: { a: bot(['late=5000'], { heartbeat: { every: '200ms', silentAfter: '1s', startGrace: '30s' } }) } });
+    await fleet.declare({
+      instances: { a: bot(['late=5000'], { heartbeat: { every: '200ms', silentAfter: '1s', startGrace: '30s' } }) },
+    });
     const starting = await fleet.until('a', 'starting', ({ reason }) => reason.rule === 'starting');
     const view = await fleet.until('a', 'RUNNING', ({ phase }) => phase === 'RUNNING');
     assert.deepEqual([pidOf(view), view.restarts], [pidOf(starting), { crashes: 0, planned: 0 }]);
@@ -128,7 +142,12 @@ describe('an agent with the client', () => {
   test('L60 a lazy one that beats sleeps when it has nothing to do, and not while it works', async () => {
     const fleet = plane.fleet('lazy');
     const lazy = { lifecycle: 'lazy', idleAfter: '2s' };
-    await fleet.declare({ instances: { idle: bot([], lazy), works: bot(['busy'], { ...lazy, heartbeat: { ...BEATS, silentAfter: '60s' } }) } });
+    await fleet.declare({
+      instances: {
+        idle: bot([], lazy),
+        works: bot(['busy'], { ...lazy, heartbeat: { ...BEATS, silentAfter: '60s' } }),
+      },
+    });
     for (const name of ['idle', 'works']) {
       await fleet.until(name, 'asleep', ({ phase }) => phase === 'SLEEPING');
       assert.equal((await fleet.post(`instances/${name}/wake`)).status, 202);
@@ -136,7 +155,9 @@ describe('an agent with the client', () => {
     const pid = pidOf(await fleet.until('works', 'RUNNING', ({ phase }) => phase === 'RUNNING'));
     await fleet.until('works', 'busy', ({ heartbeat }) => heartbeat?.activeTasks === 1);
     const slept = async (name: string): Promise<boolean> => {
-      const actions = ofType(await fleet.events(), 'tick.decided').flatMap((event) => dataOf(event)['actions'] as { type: string; instance: string }[]);
+      const actions = ofType(await fleet.events(), 'tick.decided').flatMap(
+        (event) => dataOf(event)['actions'] as { type: string; instance: string }[],
+      );
       return actions.some(({ type, instance }) => type === 'sleep' && instance === name);
     };
     await until('the idle one is put to sleep', () => slept('idle'));

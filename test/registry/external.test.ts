@@ -36,7 +36,12 @@ describe('an external agent', () => {
 
   function elsewhere(name: string, token: string): ChildProcess {
     const [command = '', ...args] = program.run().command;
-    const env = { PATH: process.env['PATH'], HOLDFAST_URL: plane.url, HOLDFAST_INSTANCE: name, HOLDFAST_INSTANCE_TOKEN: token };
+    const env = {
+      PATH: process.env['PATH'],
+      HOLDFAST_URL: plane.url,
+      HOLDFAST_INSTANCE: name,
+      HOLDFAST_INSTANCE_TOKEN: token,
+    };
     const child = spawn(command, args, { cwd: world.folder, env, stdio: 'ignore' });
     children = [...children, child];
     return child;
@@ -105,7 +110,13 @@ describe('whoever is not that agent', () => {
       const answer = await plane.ask('POST', '/v1/heartbeat', { token: bad, body: { status: 'ready' } });
       assert.equal(answer.status, 401, answer.text);
     }
-    assert.deepEqual((await fleet.all()).map(({ phase, heartbeat }) => [phase, heartbeat]), [['CREATING', null], ['CREATING', null]]);
+    assert.deepEqual(
+      (await fleet.all()).map(({ phase, heartbeat }) => [phase, heartbeat]),
+      [
+        ['CREATING', null],
+        ['CREATING', null],
+      ],
+    );
     assert.equal((await fleet.view()).head, before);
     const asOperator = await plane.ask('GET', '/v1/fleets', { token });
     assert.equal(asOperator.status, 401, 'an agent is no operator');
@@ -115,7 +126,8 @@ describe('whoever is not that agent', () => {
     const fleet = plane.fleet('absurd');
     await fleet.declare({ instances: { laptop: external('60s') } });
     const token = await tokenOf(fleet, 'laptop');
-    const send = async (body: string): Promise<number> => (await plane.ask('POST', '/v1/heartbeat', { token, body })).status;
+    const send = async (body: string): Promise<number> =>
+      (await plane.ask('POST', '/v1/heartbeat', { token, body })).status;
     assert.equal(await send(`{"message":"${'x'.repeat(1_000_000)}"}`), 413);
     for (const body of ['{"errorRate":NaN}', '{"errorRate":-1}', '{"activeTasks":1e300}', '{"work":-0.5}', '[1]'])
       assert.equal(await send(body), 422, body);
@@ -153,8 +165,14 @@ test('L11 L12 after our own downtime nobody is silent at once, who stays silent 
   const started = ofType(await night.events(), 'owner.started').at(-1);
   assert.equal((await night.get('laptop')).heartbeat?.lastAt, lastAt);
   await night.until('laptop', 'OFFLINE', ({ phase }) => phase === 'OFFLINE');
-  const silent = ofType(await night.events(started?.seq), 'agent.reported').filter((event) => dataOf(event)['report'] === 'silent');
-  assert.deepEqual(silent.map(({ instance }) => instance), ['laptop'], 'the one that went on beating was never called silent');
+  const silent = ofType(await night.events(started?.seq), 'agent.reported').filter(
+    (event) => dataOf(event)['report'] === 'silent',
+  );
+  assert.deepEqual(
+    silent.map(({ instance }) => instance),
+    ['laptop'],
+    'the one that went on beating was never called silent',
+  );
   assert.ok(Date.parse(silent[0]?.at ?? '') - Date.parse(started?.at ?? '') >= 4_000, 'it had a full grace');
   const view = await night.get('a');
   assert.deepEqual([view.phase, view.resource?.['pid'], view.restarts.crashes], ['RUNNING', pid, 0]);

@@ -14,8 +14,18 @@ function folderOf(t: TestContext): string {
   return folder;
 }
 
-const open = (folder: string, clock = new SimClock(), isKnown = (_uid: string): boolean => true, warned: string[] = []): LastSeen =>
-  new LastSeen({ folder, clock: clock.scope(), log: { ...silentLog, warn: (_, message) => void warned.push(message) }, isKnown });
+const open = (
+  folder: string,
+  clock = new SimClock(),
+  isKnown = (_uid: string): boolean => true,
+  warned: string[] = [],
+): LastSeen =>
+  new LastSeen({
+    folder,
+    clock: clock.scope(),
+    log: { ...silentLog, warn: (_, message) => void warned.push(message) },
+    isKnown,
+  });
 
 const inodes = (folder: string): readonly number[] => {
   const at = join(folder, 'last-seen');
@@ -56,7 +66,8 @@ test('50,000 agents cost one write per half second, and none while nobody is hea
 test('a damaged file is an empty one, and the folder may be there already', (t) => {
   const folder = folderOf(t);
   mkdirSync(join(folder, 'last-seen'));
-  for (let n = 0; n < 16; n += 1) writeFileSync(join(folder, 'last-seen', `${n.toString(16)}.json`), n % 2 === 0 ? '{"uid-1":' : '[7]');
+  for (let n = 0; n < 16; n += 1)
+    writeFileSync(join(folder, 'last-seen', `${n.toString(16)}.json`), n % 2 === 0 ? '{"uid-1":' : '[7]');
   assert.equal(open(folder).at('uid-1'), null);
 });
 

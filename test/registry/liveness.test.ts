@@ -24,7 +24,9 @@ async function started(ask: StageAsk = {}): Promise<Stage> {
 async function declare(stage: Stage, instances: { readonly [name: string]: string }): Promise<void> {
   const lines = Object.entries(instances).map(([name, spec]) => `  ${name}: ${spec}\n`);
   const text = `version: 1\nfleet: ${FLEET}\ninstances:\n${lines.join('')}`;
-  await stage.during(stage.control.apply(FLEET, { text, dryRun: false, prune: null, ifMatch: null, replace: false, by: BY }));
+  await stage.during(
+    stage.control.apply(FLEET, { text, dryRun: false, prune: null, ifMatch: null, replace: false, by: BY }),
+  );
 }
 
 function beat(stage: Stage, name: string, what: Beat = { status: 'ready' }): Promise<HeartbeatResult> {
@@ -40,14 +42,16 @@ async function beating(stage: Stage, names: readonly string[], ms: number, what?
   }
 }
 
-const eventsOf = (stage: Stage): Promise<readonly StoredEvent[]> => stage.store.read(FLEET, { after: 0, limit: 100_000 });
+const eventsOf = (stage: Stage): Promise<readonly StoredEvent[]> =>
+  stage.store.read(FLEET, { after: 0, limit: 100_000 });
 
 async function reports(stage: Stage, name: string): Promise<readonly EventData['agent.reported'][]> {
   const found = await eventsOf(stage);
   return found.flatMap((event) => (event.type === 'agent.reported' && event.instance === name ? [event.data] : []));
 }
 
-const kinds = async (stage: Stage, name: string): Promise<readonly string[]> => (await reports(stage, name)).map(({ report }) => report);
+const kinds = async (stage: Stage, name: string): Promise<readonly string[]> =>
+  (await reports(stage, name)).map(({ report }) => report);
 const phase = (stage: Stage, name: string): string => stage.inst(name).phase;
 
 async function upAndHeard(names: readonly string[], more = BEATS, ask: StageAsk = {}): Promise<Stage> {
@@ -127,9 +131,18 @@ describe('when to come again', () => {
   test('is as declared for a few, and later for very many, but never so late as to look silent', async () => {
     const stage = await upAndHeard(['a']);
     const inst = stage.inst('a');
-    assert.deepEqual([1, 10_000, 14_500, 1_000_000].map((agents) => nextBeatMs(inst, agents)), [10_000, 10_000, 14_500, 15_000]);
-    const quick = { ...inst, spec: { ...inst.spec, heartbeat: { everyMs: 500, silentAfterMs: 90_000, startGraceMs: 1_000 } } };
-    assert.deepEqual([1, 999, 50_000].map((agents) => nextBeatMs(quick, agents)), [500, 999, 45_000]);
+    assert.deepEqual(
+      [1, 10_000, 14_500, 1_000_000].map((agents) => nextBeatMs(inst, agents)),
+      [10_000, 10_000, 14_500, 15_000],
+    );
+    const quick = {
+      ...inst,
+      spec: { ...inst.spec, heartbeat: { everyMs: 500, silentAfterMs: 90_000, startGraceMs: 1_000 } },
+    };
+    assert.deepEqual(
+      [1, 999, 50_000].map((agents) => nextBeatMs(quick, agents)),
+      [500, 999, 45_000],
+    );
   });
 });
 
@@ -174,7 +187,9 @@ describe('silence', () => {
 
   test('on hold it is said, and heals by being heard; nothing is restarted', async () => {
     const stage = await upAndHeard(['a']);
-    await stage.during(stage.control.hold(FLEET, { reason: 'night', forMs: null, target: null, instances: null, by: BY }));
+    await stage.during(
+      stage.control.hold(FLEET, { reason: 'night', forMs: null, target: null, instances: null, by: BY }),
+    );
     await stage.pass(4 * SILENT_MS);
     assert.equal(phase(stage, 'a'), 'DEGRADED');
     assert.equal((await beat(stage, 'a')).kind, 'heard');
@@ -189,7 +204,10 @@ describe('progress', () => {
     const stage = await upAndHeard(['a']);
     await beating(stage, ['a'], SILENT_MS + 2 * EVERY_MS, { status: 'ready', activeTasks: 1, work: 41 });
     assert.equal(phase(stage, 'a'), 'DEGRADED');
-    assert.match(stage.inst('a').agent?.degraded?.message ?? '', /^it is busy, and its work has stood at 41 for 3\d s$/);
+    assert.match(
+      stage.inst('a').agent?.degraded?.message ?? '',
+      /^it is busy, and its work has stood at 41 for 3\d s$/,
+    );
     await beat(stage, 'a', { activeTasks: 1, work: 42 });
     await stage.pass(2_000);
     assert.equal(phase(stage, 'a'), 'RUNNING');
@@ -242,7 +260,9 @@ describe('our own downtime is not theirs', () => {
     const { ownerAt } = next.fleet.loop.state;
     await beating(next, ['a'], SILENT_MS + EVERY_MS);
     assert.deepEqual([phase(next, 'a'), phase(next, 'b')], ['RUNNING', 'DEGRADED']);
-    const silent = (await eventsOf(next)).find((event) => event.type === 'agent.reported' && event.data.report === 'silent');
+    const silent = (await eventsOf(next)).find(
+      (event) => event.type === 'agent.reported' && event.data.report === 'silent',
+    );
     assert.equal(silent?.instance, 'b');
     assert.ok((silent?.at ?? 0) - ownerAt >= SILENT_MS, 'it had a full grace');
     assert.deepEqual(next.target.calls, []);
@@ -337,7 +357,8 @@ describe('L14 every road to RUNNING passes the same place:', () => {
     'an update while it runs': (stage) => declare(stage, { a: `{ target: fake, run: { n: 2 }${BEATS} }` }),
     'a restart behind our back': async (stage) => {
       const [uid = '', item] = [...stage.target.held][0] ?? [];
-      if (item !== undefined) stage.target.held.set(uid, { ...item, look: { ...item.look, incarnation: 'life-99', restarts: 1 } });
+      if (item !== undefined)
+        stage.target.held.set(uid, { ...item, look: { ...item.look, incarnation: 'life-99', restarts: 1 } });
     },
   };
 
@@ -347,7 +368,8 @@ describe('L14 every road to RUNNING passes the same place:', () => {
         const stage = await started();
         // The agent beats once, at the very moment of its start, and then in its rhythm.
         stage.target.before = async (verb) => {
-          if (early && (verb === 'provision' || verb === 'start' || verb === 'update')) setImmediate(() => void beat(stage, 'a'));
+          if (early && (verb === 'provision' || verb === 'start' || verb === 'update'))
+            setImmediate(() => void beat(stage, 'a'));
         };
         await stage.up(['a'], BEATS);
         if (road !== 'a first provision') {
@@ -404,16 +426,20 @@ describe('external instances', () => {
     await beat(stage, 'laptop');
     await stage.pass(1_000);
     assert.equal(phase(stage, 'laptop'), 'RUNNING');
-    const decided = (await eventsOf(stage)).flatMap((event) => (event.type === 'tick.decided' ? event.data.actions : []));
+    const decided = (await eventsOf(stage)).flatMap((event) =>
+      event.type === 'tick.decided' ? event.data.actions : [],
+    );
     assert.deepEqual(decided, []);
   });
 
   test('get a new token that voids the one before, and none after deletion', async () => {
     const stage = await started();
     await declare(stage, { laptop: EXTERNAL });
-    const ask = async (): Promise<string> => (await stage.during(stage.control.renewAgentToken(FLEET, 'laptop', BY))).token;
+    const ask = async (): Promise<string> =>
+      (await stage.during(stage.control.renewAgentToken(FLEET, 'laptop', BY))).token;
     const [one, two] = [await ask(), await ask()];
-    const kind = async (token: string): Promise<string> => (await stage.control.heartbeat(token, async () => ({}))).kind;
+    const kind = async (token: string): Promise<string> =>
+      (await stage.control.heartbeat(token, async () => ({}))).kind;
     assert.deepEqual([await kind(one), await kind(two)], ['unknown', 'heard']);
     await stage.during(stage.control.delete(FLEET, 'laptop', { data: null, forget: false }, BY));
     await stage.pass(1_000);
@@ -423,8 +449,14 @@ describe('external instances', () => {
 
   test('may not be given anything to run', async () => {
     const stage = await started();
-    await assert.rejects(declare(stage, { x: '{ target: external, run: { command: [a] }, heartbeat: { every: 10s } }' }), /has an error/);
-    await assert.rejects(declare(stage, { x: '{ target: external, lifecycle: lazy, heartbeat: { every: 10s } }' }), /has an error/);
+    await assert.rejects(
+      declare(stage, { x: '{ target: external, run: { command: [a] }, heartbeat: { every: 10s } }' }),
+      /has an error/,
+    );
+    await assert.rejects(
+      declare(stage, { x: '{ target: external, lifecycle: lazy, heartbeat: { every: 10s } }' }),
+      /has an error/,
+    );
     await assert.rejects(declare(stage, { x: '{ target: external }' }), /has an error/);
   });
 });

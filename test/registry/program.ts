@@ -53,5 +53,9 @@ export function writeProgram(world: World): Program {
   };
 }
 
-export const beat = (plane: Plane, token: string, body?: object): Promise<Answer<{ ok: boolean; desired: string; nextSeconds: number }>> =>
+export const beat = (
+  plane: Plane,
+  token: string,
+  body?: object,
+): Promise<Answer<{ ok: boolean; desired: string; nextSeconds: number }>> =>
   plane.ask('POST', '/v1/heartbeat', { token, ...(body === undefined ? {} : { body: body as never }) });

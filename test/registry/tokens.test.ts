@@ -8,10 +8,12 @@ import { BY, FLEET, hangs, Stage } from '../runtime/stage.ts';
 
 const BEATS = ', heartbeat: { every: 10s, silentAfter: 30s, startGrace: 1m }';
 
-const tokenOf = (stage: Stage, name: string): string => stage.registry.env(FLEET, stage.inst(name))['HOLDFAST_INSTANCE_TOKEN'] ?? '';
+const tokenOf = (stage: Stage, name: string): string =>
+  stage.registry.env(FLEET, stage.inst(name))['HOLDFAST_INSTANCE_TOKEN'] ?? '';
 const beat = (stage: Stage, token: string, what: Beat = {}): Promise<HeartbeatResult> =>
   stage.control.heartbeat(token, async () => what);
-const answerTo = async (stage: Stage, token: string): Promise<HeartbeatResult['kind']> => (await beat(stage, token)).kind;
+const answerTo = async (stage: Stage, token: string): Promise<HeartbeatResult['kind']> =>
+  (await beat(stage, token)).kind;
 
 /** The tokens that what was started found in its environment, by instance, in order. */
 function handedOut(stage: Stage): Map<string, string[]> {
@@ -104,7 +106,10 @@ describe('the token of an agent that Holdfast starts', () => {
     const stage = new Stage();
     await start(stage);
     await stage.up(['a'], BEATS);
-    await assert.rejects(stage.during(stage.control.renewAgentToken(FLEET, 'a', BY)), { kind: 'conflict', rule: 'managed-token' });
+    await assert.rejects(stage.during(stage.control.renewAgentToken(FLEET, 'a', BY)), {
+      kind: 'conflict',
+      rule: 'managed-token',
+    });
   });
 });
 
@@ -175,7 +180,9 @@ describe('a token that is none', () => {
 
 async function update(stage: Stage): Promise<void> {
   const text = `version: 1\nfleet: ${FLEET}\ninstances:\n  a: { target: fake, run: { n: 2 }${BEATS} }\n`;
-  await stage.during(stage.control.apply(FLEET, { text, dryRun: false, prune: null, ifMatch: null, replace: false, by: BY }));
+  await stage.during(
+    stage.control.apply(FLEET, { text, dryRun: false, prune: null, ifMatch: null, replace: false, by: BY }),
+  );
   await stage.pass(1_000);
 }
 
@@ -188,6 +195,11 @@ test('the secret half of a token is in no event and no snapshot', async () => {
   await stage.pass(1_000);
   await stage.fleet.loop.saveSnapshot();
   const inst: Instance = stage.inst('a');
-  const kept = JSON.stringify([await stage.store.read(FLEET, { after: 0, limit: 10_000 }), await stage.store.snapshot(FLEET), inst, stage.lines]);
+  const kept = JSON.stringify([
+    await stage.store.read(FLEET, { after: 0, limit: 10_000 }),
+    await stage.store.snapshot(FLEET),
+    inst,
+    stage.lines,
+  ]);
   assert.ok(!kept.includes(token.split('.').at(-1) ?? ''));
 });

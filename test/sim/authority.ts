@@ -159,6 +159,8 @@ export class Authority {
       this.set(resource, { paused: false });
       return;
     }
+    // It says so, and nothing runs (L42).
+    if (resource.image.startsWith('ghost')) return;
     if (resource.state === 'running') this.truth.breach(`${resource.uid} is started while it runs`);
     const incarnation = this.truth.began(resource.uid, this.clock.now);
     const { hash, unusable } = resource.disk.config;

@@ -11,6 +11,8 @@ import type { Weather } from './weather.ts';
 const QUICK_MS = 20;
 const SLOW_MS = 20_000;
 const HANGS_MS = 3_600_000;
+/** Later than any deadline and its grace. */
+const LATE_MS = { from: 100_000, to: 200_000 };
 
 export interface CallWorld {
   readonly clock: SimClock;
@@ -30,7 +32,7 @@ export async function call<T>(
   nothing: (() => T) | null,
 ): Promise<T> {
   const { weather } = world;
-  await wait(world, latencyMs(world), signal);
+  await arrive(world, signal);
   refuse(authority, what);
   if (weather.is('error-before')) throw failure('transient', 'instance', 'flaky', `${what}: it did not work this time`);
   if (weather.is('target-error')) throw failure('transient', 'target', 'engine', `${what}: the engine is out of order`);
@@ -78,9 +80,16 @@ function refuse(authority: Authority, what: string): void {
 
 const failure = (...words: Parameters<typeof detail>): TargetError => new TargetError(detail(...words));
 
+/** The way there: quick, slow, or too slow; one that does not hear its abort arrives all the same, late. */
+function arrive(world: CallWorld, signal: AbortSignal): Promise<void> {
+  const { weather, chance } = world;
+  if (!weather.is('hang')) return wait(world, latencyMs(world), signal);
+  if (!weather.is('late')) return wait(world, HANGS_MS, signal);
+  return new Promise((resolve) => world.clock.after(chance.int(LATE_MS.from, LATE_MS.to), () => resolve()));
+}
+
 function latencyMs({ weather, chance }: CallWorld): number {
   if (weather.calm) return QUICK_MS;
-  if (weather.is('hang')) return HANGS_MS;
   return weather.is('slow') ? chance.int(1_000, SLOW_MS) : chance.int(5, 200);
 }
 

@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto';
 import { logChecker } from '../../src/core/audit.ts';
 import type { StoredEvent } from '../../src/core/events.ts';
 import { emptyState } from '../../src/core/evolve.ts';
-import type { Instance } from '../../src/core/model.ts';
-import { replay, Replay } from '../../src/core/replay.ts';
+import type { FleetState, Instance } from '../../src/core/model.ts';
+import { Replay } from '../../src/core/replay.ts';
 import { freeze, thaw } from '../../src/core/snapshot.ts';
 import type { Snapshot } from '../../src/ports/store.ts';
 import type { Fleet } from '../../src/runtime/fleet.ts';
@@ -66,20 +66,23 @@ function unsettled(inst: Instance, world: SimWorld): string | null {
   return resource.state === 'running' ? null : 'it is shown RUNNING, and does not run';
 }
 
-/** Read again, the log decides what it decided (invariant 12), and has no hole (11). */
-export function checkReplay(log: readonly StoredEvent[]): void {
+/** Read again, the log decides what it decided (invariant 12), has no hole (11), and gives what its owner believes. */
+export function checkReplay(log: readonly StoredEvent[], believed: FleetState): void {
   const check = logChecker();
   for (const event of log) {
     const broken = check(event)[0];
     if (broken !== undefined) throw new Violated(`invariant ${broken.invariant}: ${broken.message}`);
   }
-  const result = replay(emptyState('sim'), log);
+  const run = new Replay(emptyState('sim'));
+  for (const event of log) run.feed(event);
+  const result = run.result();
   if (result.kind === 'refused') throw new Violated(`the log cannot be replayed: ${result.because}`);
   const first = result.differences[0];
   if (first !== undefined)
     throw new Violated(
       `the replay differs in ${result.counts.differences} places, first: ${JSON.stringify(first).slice(0, 800)}`,
     );
+  if (freeze(run.state) !== freeze(believed)) throw new Violated('what the owner believes is not what the log says');
 }
 
 /** From each snapshot to the next: the same decisions, and the very same state. So each can stand for the log before it. */

@@ -1,6 +1,6 @@
 /**
  * Is every end that nobody asked for said, once, and nothing else? Reads the log from its beginning, and compares what was
- * said with what really happened.
+ * said with what really happened. On the way: a result that comes when its operation is over changes nothing (L27, L29).
  */
 import type { StoredEvent } from '../../src/core/events.ts';
 import { emptyState, evolve } from '../../src/core/evolve.ts';
@@ -27,7 +27,13 @@ export function checkFlaps(log: readonly StoredEvent[], truth: Truth): void {
     const inst = event.uid === undefined ? undefined : state.instances.get(event.uid);
     const before = inst?.resource?.incarnation;
     const ends = ENDS_LIVES.has(inst?.operation?.kind ?? '');
+    const late = event.type === 'operation.ended' && inst !== undefined && inst.operation?.id !== event.data.operation;
+    const asItWas = late ? JSON.stringify(inst) : '';
     evolve(state, event);
+    if (late && JSON.stringify(inst) !== asItWas)
+      throw new Violated(
+        `the late result of ${event.data.operation} changes ${event.instance} (${event.uid}, seq ${event.seq})`,
+      );
     if (event.type === 'tick.decided') {
       for (const { uid } of event.data.actions) note(known, state.instances.get(uid), null);
     } else if (event.uid !== undefined) {

@@ -13,8 +13,11 @@ import type { SimWorld } from './world.ts';
 /** Ticks between two looks at everybody. */
 const EVERYBODY_EVERY = 40;
 const MAKES_RUN: ReadonlySet<string> = new Set(['provision', 'start', 'restart']);
-/** Backoff allows 10 tries in ten minutes; operators who ask again, conflicts that do not count, and proved lives allow more. */
-const STORM = { actions: 40, withinMs: 10 * MINUTE_MS };
+/** Backoff allows 5 tries in ten seconds and 10 in ten minutes; conflicts that do not count, and proved lives, allow more. */
+const STORMS = [
+  { tries: 9, withinMs: 10_000 },
+  { tries: 40, withinMs: 10 * MINUTE_MS },
+];
 /** Beats and probes are lost now and then, never for so long. */
 const SURELY_HEARD_MS = 5 * MINUTE_MS;
 
@@ -43,6 +46,10 @@ export class TickChecks {
     const breach = this.world.truth.breaches[0];
     if (breach !== undefined) throw new Violated(`in the world: ${breach} (seq ${state.seq})`);
     for (const event of report.events) {
+      // Whoever is asked anew may try anew.
+      if (event.uid !== undefined && (event.type === 'command.issued' || event.type === 'spec.applied'))
+        this.tries.delete(event.uid);
+      if (event.type === 'secret.rotated') this.tries.clear();
       if (event.type === 'command.issued' && event.data.verb === 'override') this.overriddenAt = event.at;
       if (event.type === 'resource.observed' && event.data.state === 'missing' && event.uid !== undefined)
         this.saidMissing(event.uid, event.seq, event.at);
@@ -51,8 +58,22 @@ export class TickChecks {
       const inst = state.instances.get(action.uid);
       if (inst !== undefined) this.action(state, inst, action, report.decision.now, ownedForMs);
     }
+    this.rollout(state, report.decision.actions);
     this.ticks += 1;
     if (this.ticks % EVERYBODY_EVERY === 0 && state.dirty.size === 0) everybody(fleet, report);
+  }
+
+  /** The first goes alone, and then no more than the share at a time. */
+  private rollout({ rollout, policy, instances }: FleetState, decided: readonly DecidedAction[]): void {
+    if (rollout === null || !decided.some(({ rolloutUntil }) => rolloutUntil !== undefined)) return;
+    const gone = decided.filter(({ type }) => type === 'forget').length;
+    const share = Math.max(1, Math.floor(policy.rollout.maxUnavailable * (instances.size + gone)));
+    const allowed = rollout.proved === 0 ? 1 : share;
+    if (rollout.active.size > allowed) {
+      throw new Violated(
+        `${rollout.active.size} are down for the rollout of ${rollout.revision} at once, where ${allowed} may be`,
+      );
+    }
   }
 
   private action(state: FleetState, inst: Instance, action: DecidedAction, now: number, ownedForMs: number): void {
@@ -66,10 +87,12 @@ export class TickChecks {
 
   /** The same thing tried over and over: a backoff that does not back off (L40, L42). */
   private storm(inst: Instance, now: number, what: string): void {
-    const tries = [...(this.tries.get(inst.uid) ?? []).filter((at) => at > now - STORM.withinMs), now];
+    const tries = [...(this.tries.get(inst.uid) ?? []), now].slice(-50);
     this.tries.set(inst.uid, tries);
-    if (tries.length > STORM.actions)
-      throw new Violated(`${what} is its ${tries.length}th try within ${STORM.withinMs / MINUTE_MS} minutes`);
+    for (const { tries: allowed, withinMs } of STORMS) {
+      const lately = tries.filter((at) => at > now - withinMs).length;
+      if (lately > allowed) throw new Violated(`${what} is its ${lately}th try within ${withinMs / 1_000} s`);
+    }
   }
 
   /** Many gone at once are not made anew, unless an operator said so (L45, L51, L72). */

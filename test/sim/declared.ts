@@ -8,12 +8,13 @@ const BEAT = { ...BEATS, everyMs: 20_000, silentAfterMs: 60_000, startGraceMs: 9
 const PROBE = HEALTH === null ? null : { ...HEALTH, everyMs: 30_000, silentAfterMs: 60_000, startGraceMs: 90_000 };
 const SOURCES = ['git+file:///srv/notes', 'git+file:///srv/search'];
 
-/** Most images are good; some crash soon, some end by themselves, some cannot be started at all. */
+/** Most images are good; some crash soon, some end by themselves, some cannot be started at all, or only say that they were. */
 export function image(chance: Chance, version: number): string {
   const draw = chance.next();
   if (draw < 0.04) return `crashy:${version}`;
   if (draw < 0.06) return `impossible:${version}`;
-  return draw < 0.16 ? `finite:${version}` : `bot:${version}`;
+  if (draw < 0.08) return `ghost:${version}`;
+  return draw < 0.18 ? `finite:${version}` : `bot:${version}`;
 }
 
 export function randomSpec(chance: Chance, version: number): Spec {
@@ -56,7 +57,7 @@ export function changed(before: Spec, chance: Chance, version: number): Spec {
 /** What is wrong with it, put right; the very same where nothing is. */
 export function corrected(before: Spec, version: number): Spec {
   if (before.targetType === 'external') return before;
-  const bad = /^(crashy|impossible)/.test(imageOf(before));
+  const bad = /^(crashy|impossible|ghost)/.test(imageOf(before));
   const unusable = (before.config?.value as { unusable?: boolean } | undefined)?.unusable === true;
   const forgiving = before.onSilent === 'alert' || before.drift === 'report';
   if (!bad && !unusable && !forgiving) return before;

@@ -81,7 +81,7 @@ export class Faults {
       'mass-loss': () => this.mass((r, a) => (chance.is(0.3) ? a.vanish(r) : a.crash(r, chance.pick(EXITS)))),
       'mass-silence': () => this.mass((r, a) => this.suffer(r, a, { mute: true }, 5 * MINUTE, 10 * MINUTE)),
       'authority-down': () => this.spell(20 * SECOND, 10 * MINUTE, (a, on) => (a.mood.down = on)),
-      'empty-listings': () => this.spell(0, 0, (a) => (a.mood.emptyListings = chance.int(1, 5))),
+      'empty-listings': () => this.spell(0, 0, (a) => (a.mood.emptyListings = chance.pick([1, 1, 1, 2, 3, 5]))),
       'another-identity': () => this.spell(MINUTE, 20 * MINUTE, (a, on) => (a.mood.foreign = on)),
       'agent-wedged': () =>
         this.someAlive((r, a) => this.suffer(r, a, { wedged: true }, MINUTE, chance.is(0.3) ? 10 * MINUTE : 48 * HOUR)),

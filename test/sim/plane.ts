@@ -11,7 +11,7 @@ import { Targets } from '../../src/runtime/targets.ts';
 import { createMemoryStore, type MemoryDisk, type MemoryWrite } from '../../src/stores/memory.ts';
 import type { ClockScope } from './clock.ts';
 import type { Chance } from './prng.ts';
-import { simTarget } from './target.ts';
+import { simTarget, type Verb } from './target.ts';
 import type { SimWorld } from './world.ts';
 
 export const FLEET = 'sim';
@@ -19,7 +19,7 @@ export const FLEET = 'sim';
 export interface PlaneWatch {
   ticked(plane: Plane, fleet: Fleet, report: TickReport): void;
   /** It is about to touch the world. */
-  acts(plane: Plane, verb: string, subject: Subject, makesRun: boolean): void;
+  acts(plane: Plane, verb: Verb, subject: Subject): void;
   /** It killed itself between a commit and what follows from it. */
   died(plane: Plane): void;
 }
@@ -88,8 +88,8 @@ export class Plane {
     if (authority === undefined) return null;
     return simTarget(authority, this.world, {
       hear: (run) => this.scope.hear(run),
-      acts: (verb, subject, makesRun) => {
-        if (!this.scope.dead) this.watch.acts(this, verb, subject, makesRun);
+      acts: (verb, subject) => {
+        if (!this.scope.dead) this.watch.acts(this, verb, subject);
       },
     });
   }

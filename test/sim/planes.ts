@@ -8,6 +8,7 @@ import type { TickReport } from '../../src/runtime/loop.ts';
 import type { MemoryDisk } from '../../src/stores/memory.ts';
 import { FLEET, Plane, type PlaneWatch } from './plane.ts';
 import type { Chance } from './prng.ts';
+import { MAKES_RUN, type Verb } from './target.ts';
 import type { SimWorld } from './world.ts';
 
 /** More never live at once. */
@@ -102,12 +103,19 @@ export class Planes implements PlaneWatch {
     this.bury(plane);
   }
 
-  ticked(_plane: Plane, fleet: Fleet, report: TickReport): void {
+  ticked(plane: Plane, fleet: Fleet, report: TickReport): void {
+    const { epoch } = fleet.loop;
+    const inForce = this.disk.fleets.get(FLEET)?.epoch ?? 0;
+    if (epoch !== inForce && report.events.some(({ type }) => type === 'tick.decided')) {
+      this.world.truth.breach(
+        `${plane.name} has written a tick though it does not own the fleet: its epoch is ${epoch}, ${inForce} is in force`,
+      );
+    }
     this.watch.ticked(fleet, report);
   }
 
   /** At the moment of touching the world: by an owner, for an operation in flight, and never against what was asked before it. */
-  acts(plane: Plane, verb: string, { uid, instance }: Subject, makesRun: boolean): void {
+  acts(plane: Plane, verb: Verb, { uid, instance }: Subject): void {
     const { truth } = this.world;
     const who = `${plane.name} calls ${verb} of ${instance} (${uid})`;
     const { fleet } = plane;
@@ -124,8 +132,12 @@ export class Planes implements PlaneWatch {
       truth.breach(`${who} without an operation in flight`);
       return;
     }
+    const decided = this.disk.fleets.get(FLEET)?.rows[operation.seq - 1];
+    if (typeof decided?.data !== 'string' || !decided.data.includes(`"${operation.id}"`)) {
+      truth.breach(`${who} for ${operation.id}, and the log does not hold that it was decided (at ${operation.seq})`);
+    }
     const desired = truth.desiredAt(uid, operation.seq);
-    if (makesRun && desired !== 'running')
+    if (MAKES_RUN.has(verb) && desired !== 'running')
       truth.breach(`${who} for ${operation.id}, decided at ${operation.seq} when it was desired ${desired}`);
     if (operation.kind === 'sleep' && inst?.work.open === true)
       truth.breach(`${who} to put it to sleep while it has work`);

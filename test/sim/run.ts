@@ -136,9 +136,10 @@ class History {
   read(): SimResult {
     const log = this.log();
     const { seed, ticks, snapshots } = this;
+    const { state } = this.fleet().loop;
     this.planes.end();
     checkFlaps(log, this.world.truth);
-    checkReplay(log);
+    checkReplay(log, state);
     checkSnapshots(
       log,
       [...snapshots.values()].sort((a, b) => a.seq - b.seq),

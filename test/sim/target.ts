@@ -32,9 +32,25 @@ export const SIM_TRAITS: TargetTraits = {
 export interface Asker {
   /** Runs what reached it: now, when it wakes, or never. */
   hear(run: () => void): void;
-  /** It is about to ask for something that makes an instance run, or ends it. */
-  acts(verb: string, subject: Subject, makesRun: boolean): void;
+  /** It is about to ask for something. */
+  acts(verb: Verb, subject: Subject): void;
 }
+
+/** What is asked of an authority, in the words of the checks. */
+export type Verb =
+  | 'provision'
+  | 'provision unstarted'
+  | 'start'
+  | 'stop'
+  | 'update'
+  | 'update unstarted'
+  | 'destroy'
+  | 'apply config'
+  | 'persist config'
+  | 'install plugin'
+  | 'uninstall plugin';
+
+export const MAKES_RUN: ReadonlySet<Verb> = new Set(['provision', 'start', 'update']);
 
 export interface TargetWorld extends CallWorld {
   readonly truth: Truth;
@@ -52,24 +68,31 @@ export function simTarget(authority: Authority, world: TargetWorld, asker: Asker
         (error: unknown) => asker.hear(() => reject(error)),
       );
     });
-  const act = <T>(what: string, signal: AbortSignal, effect: () => T, nothing: (() => T) | null = null): Promise<T> =>
-    heard(call(world, authority, what, signal, effect, nothing));
-  const life = (uid: string): string | null => authority.resources.get(uid)?.incarnation ?? null;
-  const acts = (verb: string, subject: Subject, makesRun: boolean): void => {
-    asker.acts(verb, subject, makesRun);
+  /** Asks for one verb, announced before it is on its way. `nothing`: what is answered when it is only said to be done. */
+  const act = <T>(
+    verb: Verb,
+    subject: Subject,
+    signal: AbortSignal,
+    effect: () => T,
+    nothing: (() => T) | null = null,
+  ): Promise<T> => {
+    asker.acts(verb, subject);
     world.asked(subject.uid);
+    return heard(call(world, authority, verb, signal, effect, nothing));
   };
+  /** The life that runs when something is asked: whatever runs when it is done, that one was meant. */
+  const life = (uid: string): string | null => authority.resources.get(uid)?.incarnation ?? null;
   const asItIs = (uid: string) => () => authority.look(authority.need(uid));
 
   const config: ConfigAbility = {
     apply: (subject, signal) =>
-      act('apply config', signal, () => {
+      act('apply config', subject, signal, () => {
         const found = authority.need(subject.uid);
         found.inForce = subject.configHash;
         return { applied: subject.configHash ?? '', observed: found.inForce ?? '' };
       }),
     persist: (subject, signal) =>
-      act('persist config', signal, () => {
+      act('persist config', subject, signal, () => {
         const value = subject.spec.config?.value as JsonObject | null | undefined;
         authority.need(subject.uid).disk.config = { hash: subject.configHash, unusable: value?.['unusable'] === true };
         return { persisted: subject.configHash ?? '' };
@@ -78,7 +101,7 @@ export function simTarget(authority: Authority, world: TargetWorld, asker: Asker
 
   const plugins: PluginAbility = {
     install: (subject, source, signal) =>
-      act('install plugin', signal, () => {
+      act('install plugin', subject, signal, () => {
         const declared = subject.spec.plugins.find((plugin) => plugin.source === source);
         const ref = declared?.ref ?? null;
         const sha = declared?.track === true ? (world.heads.get(source) ?? 'sha-0') : `sha-${ref}`;
@@ -87,7 +110,7 @@ export function simTarget(authority: Authority, world: TargetWorld, asker: Asker
         return made;
       }),
     uninstall: (subject, source, signal) =>
-      act('uninstall plugin', signal, () => {
+      act('uninstall plugin', subject, signal, () => {
         authority.need(subject.uid).disk.plugins.delete(source);
       }),
   };
@@ -102,44 +125,45 @@ export function simTarget(authority: Authority, world: TargetWorld, asker: Asker
       return listed;
     },
     inspect: (subject, signal) =>
-      act('inspect', signal, () => {
-        const found = authority.resources.get(subject.uid);
-        return found === undefined ? GONE : authority.look(found);
-      }),
-    provision(subject, { unstarted }, signal) {
-      acts('provision', subject, !unstarted);
-      return act(
-        'provision',
+      heard(
+        call(
+          world,
+          authority,
+          'inspect',
+          signal,
+          () => {
+            const found = authority.resources.get(subject.uid);
+            return found === undefined ? GONE : authority.look(found);
+          },
+          null,
+        ),
+      ),
+    provision: (subject, { unstarted }, signal) =>
+      act(
+        unstarted ? 'provision unstarted' : 'provision',
+        subject,
         signal,
         () => authority.provision(subject, unstarted),
         () => GONE,
-      );
-    },
-    start(subject, signal) {
-      acts('start', subject, true);
-      return act('start', signal, () => authority.start(subject), asItIs(subject.uid));
-    },
+      ),
+    start: (subject, signal) => act('start', subject, signal, () => authority.start(subject), asItIs(subject.uid)),
     stop(subject, signal) {
-      acts('stop', subject, false);
       const meant = life(subject.uid);
-      return act('stop', signal, () => authority.stop(subject.uid, meant), asItIs(subject.uid));
+      return act('stop', subject, signal, () => authority.stop(subject.uid, meant), asItIs(subject.uid));
     },
     update(subject, { unstarted }, signal) {
-      acts('update', subject, !unstarted);
       const meant = life(subject.uid);
-      return act('update', signal, () => authority.update(subject, unstarted, meant), asItIs(subject.uid));
+      const verb = unstarted ? 'update unstarted' : 'update';
+      return act(verb, subject, signal, () => authority.update(subject, unstarted, meant), asItIs(subject.uid));
     },
     destroy(subject, _how, signal) {
-      acts('destroy', subject, false);
       const meant = life(subject.uid);
-      return act('destroy', signal, () => authority.destroy(subject.uid, meant));
+      return act('destroy', subject, signal, () => authority.destroy(subject.uid, meant));
     },
-    watch: (deployment, tell) => {
-      void deployment;
-      return authority.watch((resource, look) =>
+    watch: (_deployment, tell) =>
+      authority.watch((resource, look) =>
         asker.hear(() => tell({ kind: 'changed', fleet: resource.fleet, uid: resource.uid, look })),
-      );
-    },
+      ),
     config,
     plugins,
     close: async () => undefined,

@@ -13,6 +13,8 @@ const ODDS = {
   'target-error': 0.004,
   'no-effect': 0.006,
   hang: 0.012,
+  /** Of those that hang: deaf to the abort, and done in the end. */
+  late: 0.4,
   slow: 0.1,
   deaf: 0.01,
   // operators who change their mind while it is being done
@@ -54,7 +56,7 @@ export const MEAN_MS = {
   'mass-loss': 6 * HOUR,
   'mass-silence': 10 * HOUR,
   'authority-down': 3 * HOUR,
-  'empty-listings': 5 * HOUR,
+  'empty-listings': 2.5 * HOUR,
   'another-identity': 10 * HOUR,
   'agent-wedged': 30 * MINUTE,
   'agent-mute': 60 * MINUTE,

@@ -155,7 +155,7 @@ async function removeAll(docker: Docker, deployment: string): Promise<void> {
 }
 
 /** Passes over an answer that says: so it is already. */
-export function unlessStatus(...statuses: readonly number[]): (error: unknown) => void {
+function unlessStatus(...statuses: readonly number[]): (error: unknown) => void {
   return (error) => {
     const status = (error as { statusCode?: number }).statusCode;
     if (status === undefined || !statuses.includes(status)) throw error;

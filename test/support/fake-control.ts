@@ -420,7 +420,7 @@ export function createFakeControl(): FakeControl {
       did('heartbeat', [token], () => token).then(async () => {
         if (token === GONE_AGENT) return { kind: 'gone' as const };
         if (token !== AGENT) return { kind: 'unknown' as const };
-        beats.push(await read());
+        beats.push(await read(beats.length > 0));
         return { kind: 'heard' as const, desired: 'running' as const, nextSeconds: 30 };
       }),
     renewAgentToken: (fleet, name, by) =>

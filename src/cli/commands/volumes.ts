@@ -24,7 +24,9 @@ export function registerVolumes(session: Session): void {
           each.key,
           each.sizeBytes === null ? '–' : sizeInWords(each.sizeBytes),
         ]);
-        await context.print(table(['NAME', 'TARGET', 'INSTANCE', 'VOLUME', 'SIZE'], rows, context.paint, context.width));
+        await context.print(
+          table(['NAME', 'TARGET', 'INSTANCE', 'VOLUME', 'SIZE'], rows, context.paint, context.width),
+        );
       }
       return EXIT_OK;
     },

@@ -19,7 +19,12 @@ const UNHEARD: Agent = {
   version: null,
 };
 
-export function agentReported(state: FleetState, inst: Instance, data: EventData['agent.reported'], event: StoredEvent): void {
+export function agentReported(
+  state: FleetState,
+  inst: Instance,
+  data: EventData['agent.reported'],
+  event: StoredEvent,
+): void {
   const agent = inst.agent ?? UNHEARD;
   switch (data.report) {
     case 'first':
@@ -33,7 +38,10 @@ export function agentReported(state: FleetState, inst: Instance, data: EventData
       silenced(state, inst, event);
       break;
     case 'degraded':
-      inst.agent = { ...agent, degraded: { message: data.message.slice(0, MESSAGE_CHARS), seq: event.seq, at: event.at } };
+      inst.agent = {
+        ...agent,
+        degraded: { message: data.message.slice(0, MESSAGE_CHARS), seq: event.seq, at: event.at },
+      };
       break;
     case 'well':
       inst.agent = { ...agent, degraded: null };
@@ -59,7 +67,12 @@ export function probeAnswered(inst: Instance, data: { ok: boolean; message: stri
 }
 
 /** An answer of the health watch: an edge, like a first beat or a silence. */
-export function healthChanged(state: FleetState, inst: Instance, data: { ok: boolean; message: string }, event: StoredEvent): void {
+export function healthChanged(
+  state: FleetState,
+  inst: Instance,
+  data: { ok: boolean; message: string },
+  event: StoredEvent,
+): void {
   probeAnswered(inst, data, event);
   if (data.ok) heard(state, inst);
   else silenced(state, inst, event);
@@ -73,7 +86,8 @@ function heard(state: FleetState, inst: Instance): void {
 }
 
 export function silenced(state: FleetState, inst: Instance, event: StoredEvent): void {
-  if (inst.desired === 'running' && inst.spec.targetType !== 'external' && inst.resource?.state === 'running') recordLoss(state, inst, 'silent', event);
+  if (inst.desired === 'running' && inst.spec.targetType !== 'external' && inst.resource?.state === 'running')
+    recordLoss(state, inst, 'silent', event);
 }
 
 function work(inst: Instance, event: StoredEvent): void {
@@ -83,7 +97,8 @@ function work(inst: Instance, event: StoredEvent): void {
 
 /** Work wakes a lazy one: a request is a reason to be awake. */
 export function workBegan(inst: Instance, data: EventData['work.began'], event: StoredEvent): void {
-  inst.work = data.leaseUntil === undefined ? { ...inst.work, open: true } : { ...inst.work, leaseUntil: data.leaseUntil };
+  inst.work =
+    data.leaseUntil === undefined ? { ...inst.work, open: true } : { ...inst.work, leaseUntil: data.leaseUntil };
   work(inst, event);
   if (inst.spec.lifecycle === 'lazy' && inst.desired === 'running') {
     inst.awake = true;

@@ -77,8 +77,16 @@ function tokenInUse(inst: Instance): void {
 function countCause(state: FleetState, inst: Instance, operation: Operation, event: StoredEvent): void {
   const causes = {
     silent: { cause: 'silence', code: 'silent', message: 'the agent fell silent and was restarted' },
-    'agent-degraded': { cause: 'degraded', code: 'degraded', message: 'the agent reported itself degraded and was restarted' },
-    changing: { cause: 'changing', code: 'stuck-changing', message: 'its target kept changing it past the deadline, and it was restarted' },
+    'agent-degraded': {
+      cause: 'degraded',
+      code: 'degraded',
+      message: 'the agent reported itself degraded and was restarted',
+    },
+    changing: {
+      cause: 'changing',
+      code: 'stuck-changing',
+      message: 'its target kept changing it past the deadline, and it was restarted',
+    },
   } as const;
   const why = causes[operation.rule as keyof typeof causes] ?? causes.changing;
   const life = inst.runningSince;
@@ -100,7 +108,12 @@ function countCause(state: FleetState, inst: Instance, operation: Operation, eve
   );
 }
 
-export function operationEnded(state: FleetState, inst: Instance, data: EventData['operation.ended'], event: StoredEvent): void {
+export function operationEnded(
+  state: FleetState,
+  inst: Instance,
+  data: EventData['operation.ended'],
+  event: StoredEvent,
+): void {
   const operation = inst.operation;
   if (operation === null || operation.id !== data.operation) return;
   if (data.saw !== undefined) {
@@ -110,7 +123,8 @@ export function operationEnded(state: FleetState, inst: Instance, data: EventDat
     // Destroyed, and proved gone: a deletion is done with it. What listings alone say to be gone may be there yet (L54).
     inst.removing = operation.kind === 'destroy' && data.saw.state === 'missing';
     // It proved not to have touched the life it was sent to end: a later end of that life is nobody's wish.
-    if (data.outcome === 'failed' && data.saw.state === 'running' && before?.incarnation === data.saw.incarnation) inst.endingIncarnation = null;
+    if (data.outcome === 'failed' && data.saw.state === 'running' && before?.incarnation === data.saw.incarnation)
+      inst.endingIncarnation = null;
   }
   closeOperation(state, inst, event.seq);
   switch (data.outcome) {
@@ -146,7 +160,13 @@ export function closeOperation(state: FleetState, inst: Instance, seq: number): 
   inst.operationSeq = seq;
 }
 
-function failed(state: FleetState, inst: Instance, operation: Operation, error: FailureDetail, event: StoredEvent): void {
+function failed(
+  state: FleetState,
+  inst: Instance,
+  operation: Operation,
+  error: FailureDetail,
+  event: StoredEvent,
+): void {
   if (error.fault === 'target') {
     openBreaker(state, inst.spec.target, error.message, event);
     return;
@@ -177,11 +197,21 @@ function countedByItsEnd(inst: Instance, operation: Operation): boolean {
   return operation.concern === 'run' && run?.cause === 'exit' && run.seq > operation.seq;
 }
 
-function succeeded(state: FleetState, inst: Instance, operation: Operation, data: EventData['operation.ended'], event: StoredEvent): void {
+function succeeded(
+  state: FleetState,
+  inst: Instance,
+  operation: Operation,
+  data: EventData['operation.ended'],
+  event: StoredEvent,
+): void {
   targetOf(state, inst.spec.target).breakerRepeats = 0;
   const restarted = !operation.unstarted && inst.restartAskedSeq !== null && inst.restartAskedSeq < operation.seq;
   // An update in place starts no other life, and what runs on has its old environment.
-  if (operation.kind === 'provision' || (operation.kind === 'update' && !operation.unstarted && inst.resource?.incarnation !== inst.endingIncarnation)) tokenInUse(inst);
+  if (
+    operation.kind === 'provision' ||
+    (operation.kind === 'update' && !operation.unstarted && inst.resource?.incarnation !== inst.endingIncarnation)
+  )
+    tokenInUse(inst);
   switch (operation.kind) {
     case 'provision':
     case 'start':
@@ -268,16 +298,22 @@ function leftUndone(inst: Instance, operation: Operation, data: EventData['opera
       return gone || resource.infra === hashes.infra ? null : 'what is there was made from another spec';
     case 'apply-config':
       if (config === null || config.applied !== hashes.config) return 'another config is in force';
-      return config.observed === null || config.observed === config.applied ? null : 'the agent answers with another config';
+      return config.observed === null || config.observed === config.applied
+        ? null
+        : 'the agent answers with another config';
     case 'persist-config':
       return config?.persisted === hashes.config ? null : 'another config is on disk';
     case 'install-plugin': {
       const declared = spec.plugins.find((one) => one.source === operation.subject);
       const installed = inst.plugins?.find((one) => one.source === operation.subject);
-      return declared === undefined || installed?.ref === declared.ref ? null : 'the plugin is not installed as declared';
+      return declared === undefined || installed?.ref === declared.ref
+        ? null
+        : 'the plugin is not installed as declared';
     }
     case 'uninstall-plugin':
-      return inst.plugins?.some((one) => one.source === operation.subject) === true ? 'the plugin is still installed' : null;
+      return inst.plugins?.some((one) => one.source === operation.subject) === true
+        ? 'the plugin is still installed'
+        : null;
     case 'probe':
       return data.probe === undefined ? 'there is no answer' : null;
   }
@@ -292,11 +328,18 @@ function fellAsleep(inst: Instance, operation: Operation): void {
 
 const NO_CONFIG: ConfigState = { applied: null, observed: null, persisted: null, seq: 0 };
 
-export function mergeConfig(config: ConfigState | null, change: { applied?: string; observed?: string; persisted?: string }, seq: number): ConfigState {
+export function mergeConfig(
+  config: ConfigState | null,
+  change: { applied?: string; observed?: string; persisted?: string },
+  seq: number,
+): ConfigState {
   return { ...(config ?? NO_CONFIG), ...change, seq };
 }
 
-function mergePlugin(installed: readonly InstalledPlugin[], change: InstalledPlugin | { source: string; removed: true }): readonly InstalledPlugin[] {
+function mergePlugin(
+  installed: readonly InstalledPlugin[],
+  change: InstalledPlugin | { source: string; removed: true },
+): readonly InstalledPlugin[] {
   const rest = installed.filter((plugin) => plugin.source !== change.source);
   return 'removed' in change ? rest : [...rest, change].sort((a, b) => (a.source < b.source ? -1 : 1));
 }

@@ -13,7 +13,8 @@ import type { Exit, FleetState, Instance, Look, Resource } from '../model.ts';
 import { rolloutFailed } from './rollout.ts';
 import { recordLoss, recordRecovery, targetOf } from './target.ts';
 
-const alive = <L extends Look>(look: L | null): look is L => look !== null && (look.state === 'running' || look.state === 'changing');
+const alive = <L extends Look>(look: L | null): look is L =>
+  look !== null && (look.state === 'running' || look.state === 'changing');
 const exists = (look: Look | null): boolean => look !== null && look.state !== 'missing';
 
 /** True when the look began before the last operation of this instance was decided or ended (L77). */
@@ -48,22 +49,41 @@ export function applyLook(state: FleetState, inst: Instance, seen: Look, event: 
   const over = hasEnded(inst, seen.incarnation);
   const look = over && seen.state === 'running' ? stoppedNow(seen, old) : seen;
   if (alive(old)) {
-    const replaced = alive(look) && look.incarnation !== null && old.incarnation !== null && look.incarnation !== old.incarnation;
+    const replaced =
+      alive(look) && look.incarnation !== null && old.incarnation !== null && look.incarnation !== old.incarnation;
     if (look.state === 'stopped' || replaced) {
       const other = look.incarnation !== null && old.incarnation !== null && look.incarnation !== old.incarnation;
       // Another life has ended since: so has the one we knew, though nobody told how.
-      if (look.state === 'stopped' && other) endLife(state, inst, { incarnation: old.incarnation, exit: null, quick: quickLife(inst, event), proved: true, present: false }, event);
+      if (look.state === 'stopped' && other)
+        endLife(
+          state,
+          inst,
+          { incarnation: old.incarnation, exit: null, quick: quickLife(inst, event), proved: true, present: false },
+          event,
+        );
       const incarnation = look.state === 'stopped' ? (look.incarnation ?? old.incarnation) : old.incarnation;
-      endLife(state, inst, { incarnation, exit: look.exit, quick: quickLife(inst, event), proved: proved || replaced, present: true }, event);
+      endLife(
+        state,
+        inst,
+        { incarnation, exit: look.exit, quick: quickLife(inst, event), proved: proved || replaced, present: true },
+        event,
+      );
       const unseenRestarts = Math.max(0, look.restarts - old.restarts - 1);
       if (unseenRestarts > 0) inst.restarts = { ...inst.restarts, crashes: inst.restarts.crashes + unseenRestarts };
     }
   }
-  if (cameAndWent(inst, look)) endLife(state, inst, { incarnation: look.incarnation, exit: look.exit, quick: true, proved: true, present: true }, event);
+  if (cameAndWent(inst, look))
+    endLife(
+      state,
+      inst,
+      { incarnation: look.incarnation, exit: look.exit, quick: true, proved: true, present: true },
+      event,
+    );
   if (exists(old) && look.state === 'missing') vanish(state, inst, event);
   const same = old !== null && old.state === look.state && old.incarnation === look.incarnation;
   // What its authority is about to restart shows the life that ended, until the next one begins.
-  const newLife = alive(look) && !over && (!alive(old) || (old.incarnation !== look.incarnation && look.incarnation !== null));
+  const newLife =
+    alive(look) && !over && (!alive(old) || (old.incarnation !== look.incarnation && look.incarnation !== null));
   const target = targetOf(state, inst.spec.target);
   target.existing += (look.state !== 'missing' ? 1 : 0) - (exists(old) ? 1 : 0);
   claimRef(state, inst, look);
@@ -86,11 +106,18 @@ export function applyLook(state: FleetState, inst: Instance, seen: Look, event: 
 function cameAndWent(inst: Instance, look: Look): boolean {
   const { resource, operation } = inst;
   if (resource?.state === 'running' || resource?.state === 'changing') return false;
-  if (look.state !== 'stopped' || look.exit === null || look.incarnation === null || look.incarnation === resource?.incarnation) return false;
+  if (
+    look.state !== 'stopped' ||
+    look.exit === null ||
+    look.incarnation === null ||
+    look.incarnation === resource?.incarnation
+  )
+    return false;
   return exists(resource) || (operation !== null && !operation.unstarted);
 }
 
-const hasEnded = (inst: Instance, incarnation: string | null): boolean => incarnation !== null && inst.endedIncarnations.includes(incarnation);
+const hasEnded = (inst: Instance, incarnation: string | null): boolean =>
+  incarnation !== null && inst.endedIncarnations.includes(incarnation);
 
 const stoppedNow = (seen: Look, old: Resource | null): Look => ({
   ...seen,
@@ -139,8 +166,12 @@ interface End {
 function endLife(state: FleetState, inst: Instance, end: End, event: StoredEvent): void {
   const { incarnation, exit, quick, proved, present } = end;
   if (hasEnded(inst, incarnation)) return;
-  if (proved && incarnation !== null) inst.endedIncarnations = [...inst.endedIncarnations.slice(1 - MAX_ENDED_LIVES), incarnation];
-  const planned = inst.desired !== 'running' || (incarnation !== null && incarnation === inst.endingIncarnation) || endedByUs(inst, end);
+  if (proved && incarnation !== null)
+    inst.endedIncarnations = [...inst.endedIncarnations.slice(1 - MAX_ENDED_LIVES), incarnation];
+  const planned =
+    inst.desired !== 'running' ||
+    (incarnation !== null && incarnation === inst.endingIncarnation) ||
+    endedByUs(inst, end);
   const exitClass = classifyExit(exit, planned);
   if (exitClass === 'planned') return;
   if (exitClass === 'completed' && inst.spec.lifecycle === 'lazy' && !awaited(inst, event.at)) {
@@ -194,14 +225,21 @@ function endedByUs({ operation }: Instance, { exit }: End): boolean {
 }
 
 /** Somebody waits for an answer, or leased its time. Then the exit 0 of a lazy one is no sleep: it would be started, end, and be started without a count. */
-const awaited = ({ work }: Instance, at: number): boolean => work.open || (work.leaseUntil !== null && work.leaseUntil > at);
+const awaited = ({ work }: Instance, at: number): boolean =>
+  work.open || (work.leaseUntil !== null && work.leaseUntil > at);
 
 /** It existed and is proved to exist no more. */
 function vanish(state: FleetState, inst: Instance, event: StoredEvent): void {
   if (inst.desired === 'deleted' || inst.removing) return;
   const old = inst.resource;
   // Its life is not marked as ended: should two listings have lied, it is seen running again, and believed.
-  flap(inst, { kind: flapKind(inst.spec.targetType, 'missing'), seq: event.seq, at: event.at, incarnation: old?.incarnation ?? null, exit: null });
+  flap(inst, {
+    kind: flapKind(inst.spec.targetType, 'missing'),
+    seq: event.seq,
+    at: event.at,
+    incarnation: old?.incarnation ?? null,
+    exit: null,
+  });
   if (inst.desired !== 'running' || inst.completed) return;
   recordLoss(state, inst, 'missing', event);
   recordFailure(

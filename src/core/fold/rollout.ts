@@ -24,7 +24,8 @@ export function rolloutGoesOn(state: FleetState, at: number): void {
   if (rollout === null || rollout.active.size === 0) return;
   const due = [...rollout.active].map(([uid, old]): [string, number] => {
     const inst = state.instances.get(uid);
-    const deadlineMs = inst === undefined ? 0 : (state.targets.get(inst.spec.target)?.deadlinesMs.update ?? DEFAULT_DEADLINE_MS);
+    const deadlineMs =
+      inst === undefined ? 0 : (state.targets.get(inst.spec.target)?.deadlinesMs.update ?? DEFAULT_DEADLINE_MS);
     const graceMs = inst === undefined ? 0 : startGraceMs(inst);
     return [uid, Math.max(old, at + deadlineMs + graceMs + policy.rollout.healthyForMs)];
   });

@@ -8,7 +8,13 @@ import type { FleetState, Instance, OperatorHold } from '../model.ts';
 import { rolloutBegins, rolloutOverridden } from './rollout.ts';
 import { recordRecovery, targetOf, targetOverridden } from './target.ts';
 
-export function specApplied(state: FleetState, uid: string, name: string, data: EventData['spec.applied'], event: StoredEvent): void {
+export function specApplied(
+  state: FleetState,
+  uid: string,
+  name: string,
+  data: EventData['spec.applied'],
+  event: StoredEvent,
+): void {
   targetOf(state, data.spec.target);
   const known = state.instances.get(uid);
   if (known === undefined) {
@@ -26,7 +32,13 @@ export function specApplied(state: FleetState, uid: string, name: string, data: 
   pardonAll(known);
 }
 
-function declare(state: FleetState, uid: string, name: string, data: EventData['spec.applied'], event: StoredEvent): void {
+function declare(
+  state: FleetState,
+  uid: string,
+  name: string,
+  data: EventData['spec.applied'],
+  event: StoredEvent,
+): void {
   const before = state.names.get(name);
   if (before !== undefined) state.predecessors.set(name, [...(state.predecessors.get(name) ?? []), before]);
   state.names.set(name, uid);
@@ -94,7 +106,12 @@ export function tokenRotated(inst: Instance, data: EventData['token.rotated']): 
   inst.token = { serial: Math.max(data.serial, inst.token.serial), next: null };
 }
 
-export function specDeleted(state: FleetState, inst: Instance, data: EventData['spec.deleted'], event: StoredEvent): void {
+export function specDeleted(
+  state: FleetState,
+  inst: Instance,
+  data: EventData['spec.deleted'],
+  event: StoredEvent,
+): void {
   inst.desired = 'deleted';
   inst.desiredSeq = event.seq;
   // Asking again may add `forget`, or a name to what a prune began; it never takes anything back.

@@ -70,13 +70,22 @@ export function targetSynced(state: FleetState, data: EventData['target.synced']
 }
 
 export function targetStale(state: FleetState, data: EventData['target.stale'], event: StoredEvent): void {
-  targetOf(state, data.target).stale = { since: event.at, seq: event.seq, message: data.message.slice(0, MESSAGE_CHARS) };
+  targetOf(state, data.target).stale = {
+    since: event.at,
+    seq: event.seq,
+    message: data.message.slice(0, MESSAGE_CHARS),
+  };
   dirtyTarget(state, data.target);
 }
 
 export function targetRefused(state: FleetState, data: EventData['target.refused'], event: StoredEvent): void {
   const target = targetOf(state, data.target);
-  target.refused = { since: event.at, seq: event.seq, message: data.message.slice(0, MESSAGE_CHARS), identity: data.identity };
+  target.refused = {
+    since: event.at,
+    seq: event.seq,
+    message: data.message.slice(0, MESSAGE_CHARS),
+    identity: data.identity,
+  };
   target.synced = false;
   dirtyTarget(state, data.target);
 }
@@ -92,7 +101,8 @@ function clearBreaker(target: TargetState, event: StoredEvent): void {
   if (breaker !== null) target.breaker = event.at >= breaker.notBefore ? null : { ...breaker, cleared: true };
 }
 
-const isOpen = ({ breaker }: TargetState, at: number): boolean => breaker !== null && !(breaker.cleared && at >= breaker.notBefore);
+const isOpen = ({ breaker }: TargetState, at: number): boolean =>
+  breaker !== null && !(breaker.cleared && at >= breaker.notBefore);
 
 /** An operation failed for a reason that is the target's own. */
 export function openBreaker(state: FleetState, name: string, message: string, event: StoredEvent): void {
@@ -116,7 +126,12 @@ export function openBreaker(state: FleetState, name: string, message: string, ev
 export const blastThreshold = (existing: number): number => Math.max(BLAST_FLOOR, BLAST_SHARE * existing);
 
 /** Something was lost unasked. More of it within the window than the threshold: healing waits for a second look. */
-export function recordLoss(state: FleetState, inst: Instance, kind: 'stopped' | 'missing' | 'silent', event: StoredEvent): void {
+export function recordLoss(
+  state: FleetState,
+  inst: Instance,
+  kind: 'stopped' | 'missing' | 'silent',
+  event: StoredEvent,
+): void {
   const target = targetOf(state, inst.spec.target);
   if (target.blast === null) dropOldLosses(target, event.at - BLAST_WINDOW_MS);
   if (target.losses.size === 0) target.oldestLossAt = event.at;

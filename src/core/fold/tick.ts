@@ -18,7 +18,8 @@ export function tickDecided(state: FleetState, data: EventData['tick.decided'], 
     inst.phaseSince = data.now;
     inst.phaseSeq = event.seq;
     // Never heard at all is a loss, too. Nobody reports it; that this tick says so is the fact (L88).
-    if (change.rule === 'silent' && targetOf(state, inst.spec.target).losses.get(inst.uid) === undefined) silenced(state, inst, event);
+    if (change.rule === 'silent' && targetOf(state, inst.spec.target).losses.get(inst.uid) === undefined)
+      silenced(state, inst, event);
   }
   for (const change of data.holds) {
     const inst = state.instances.get(change.uid);
@@ -32,10 +33,17 @@ export function tickDecided(state: FleetState, data: EventData['tick.decided'], 
   }
 }
 
-function actionDecided(state: FleetState, inst: Instance, action: DecidedAction, event: StoredEvent, now: number): void {
+function actionDecided(
+  state: FleetState,
+  inst: Instance,
+  action: DecidedAction,
+  event: StoredEvent,
+  now: number,
+): void {
   switch (action.type) {
     case 'abort':
-      if (inst.operation !== null) inst.operation = { ...inst.operation, abort: { at: now, reason: action.reason ?? 'superseded' } };
+      if (inst.operation !== null)
+        inst.operation = { ...inst.operation, abort: { at: now, reason: action.reason ?? 'superseded' } };
       break;
     case 'abandon':
       if (action.reason === 'deadline') unanswered(inst, event);

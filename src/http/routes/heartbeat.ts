@@ -73,9 +73,9 @@ export function agentRoutes(control: Control): readonly Route[] {
 
 async function answerBeat(control: Control, { incoming, wrongToken, count }: SwiftAsk): Promise<Answer> {
   const token = /^bearer +([A-Za-z0-9._-]+)$/i.exec(incoming.headers.authorization ?? '')?.[1] ?? '';
-  const result = await control.heartbeat(token.length > TOKEN_CHARS ? '' : token, async () => {
+  const result = await control.heartbeat(token.length > TOKEN_CHARS ? '' : token, async (hasty) => {
     // Without its last part the token is no secret any more.
-    count(token.slice(0, token.lastIndexOf('.')));
+    if (hasty) count(token.slice(0, token.lastIndexOf('.')));
     return beatOf(await readBeat(incoming));
   });
   switch (result.kind) {
@@ -110,20 +110,24 @@ function readBeat(incoming: IncomingMessage): Promise<string> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let sizeBytes = 0;
-    const brokeOff = (): void => reject(new Problem('bad-request', 'The body broke off before its end.'));
+    const brokeOff = (): void => {
+      // It closes after every request, and an Error is dear: only where it is news.
+      if (!incoming.readableEnded) reject(new Problem('bad-request', 'The body broke off before its end.'));
+    };
     incoming.on('data', (chunk: Buffer) => {
       sizeBytes += chunk.byteLength;
       if (sizeBytes > HEARTBEAT_BYTES) reject(tooLarge());
       else chunks.push(chunk);
     });
-    incoming.on('end', () =>
-      resolve((chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks)).toString('utf8')),
-    );
+    incoming.on('end', () => resolve(textOf(chunks)));
     incoming.on('error', brokeOff);
     incoming.on('close', brokeOff);
     if (incoming.destroyed) brokeOff();
   });
 }
+
+const textOf = (chunks: readonly Buffer[]): string =>
+  (chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks)).toString('utf8');
 
 const tooLarge = (): Problem => new Problem('too-large', `A heartbeat has at most ${HEARTBEAT_BYTES} bytes.`);
 

@@ -6,7 +6,9 @@ import { fleetParams } from '../fields.ts';
 import { json, type Route, route } from '../route.ts';
 
 /** Names as engines give them. */
-const volumeParams = fleetParams.extend({ volume: z.string().regex(/^[A-Za-z0-9][\w.-]{0,254}$/, 'expected the name of a volume') });
+const volumeParams = fleetParams.extend({
+  volume: z.string().regex(/^[A-Za-z0-9][\w.-]{0,254}$/, 'expected the name of a volume'),
+});
 
 export function volumeRoutes(control: Control): readonly Route[] {
   return [

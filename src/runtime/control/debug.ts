@@ -72,7 +72,12 @@ export async function replayed(world: World, fleetName: string, ask: ReplayAsk):
     // What a tick at `to` would decide, whether or not there was one.
     decidedAtEnd: {
       actions: decision.actions.map(({ instance, type, rule }) => ({ instance, type, rule })),
-      transitions: decision.transitions.map(({ instance, from: was, to: is, rule }) => ({ instance, from: was, to: is, rule })),
+      transitions: decision.transitions.map(({ instance, from: was, to: is, rule }) => ({
+        instance,
+        from: was,
+        to: is,
+        rule,
+      })),
     },
     from: iso(await timeOf(world, fleetName, from)),
     to: iso(result.at),

@@ -28,7 +28,8 @@ async function found(world: World, fleet: string): Promise<readonly Found[]> {
     if (ability === undefined) continue;
     const what = `asking target "${observer.name}" for its volumes`;
     const retained = await withDeadline(world.clock, VOLUMES_MS, what, (signal) => ability.retained(signal));
-    for (const volume of retained) if (volume.fleet === fleet) all.push({ observer, volume: { target: observer.name, ...volume } });
+    for (const volume of retained)
+      if (volume.fleet === fleet) all.push({ observer, volume: { target: observer.name, ...volume } });
   }
   return all;
 }
@@ -36,7 +37,11 @@ async function found(world: World, fleet: string): Promise<readonly Found[]> {
 export async function removeVolume(world: World, fleet: string, name: string, by: By): Promise<Volume> {
   const one = (await found(world, fleet)).find(({ volume }) => volume.name === name);
   if (one === undefined) {
-    throw new Refusal('not-found', 'no-volume', `fleet "${fleet}" has no retained volume called "${name}"; one that an instance holds is no retained one`);
+    throw new Refusal(
+      'not-found',
+      'no-volume',
+      `fleet "${fleet}" has no retained volume called "${name}"; one that an instance holds is no retained one`,
+    );
   }
   const { observer, volume } = one;
   const what = `removing volume ${name} of target "${observer.name}"`;
