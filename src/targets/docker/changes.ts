@@ -3,7 +3,7 @@
  */
 import type { ContainerInspectInfo } from 'dockerode';
 import { TargetError, type Subject } from '../../ports/target.ts';
-import { becomesTrue } from '../process/wait.ts';
+import { becomesTrue } from '../wait.ts';
 import { containerBody, stopSeconds } from './container.ts';
 import { unlessStatus, type Engine } from './engine.ts';
 import { conflict, startFailure, statusOf, terminal, transient } from './failure.ts';

@@ -6,7 +6,7 @@
  */
 import Docker from 'dockerode';
 import type { Readable } from 'node:stream';
-import { unlessAborted } from '../process/wait.ts';
+import { unlessAborted } from '../wait.ts';
 import { engineFailure, engineFault, refused, statusOf } from './failure.ts';
 import { CALL_MS } from './limits.ts';
 import type { EngineAddress } from './settings.ts';

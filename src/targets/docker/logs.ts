@@ -4,7 +4,7 @@
  */
 import type { ContainerInspectInfo } from 'dockerode';
 import { EXIT_OUTPUT_BYTES } from '../../core/limits.ts';
-import { pause } from '../process/wait.ts';
+import { pause } from '../wait.ts';
 import type { Engine } from './engine.ts';
 import { EXIT_OUTPUT_LINES, EXIT_OUTPUT_MS, FOLLOW_POLL_MS, START_STAMP_MS, TAIL_LINES } from './limits.ts';
 import { framesOf } from './lines.ts';

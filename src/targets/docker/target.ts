@@ -19,7 +19,7 @@ import type {
   VolumesAbility,
   WatchAbility,
 } from '../../ports/target.ts';
-import { createLocks, type Locks } from '../process/locks.ts';
+import { createLocks, type Locks } from '../locks.ts';
 import { createChanges, type Changes } from './changes.ts';
 import type { Engine } from './engine.ts';
 import { conflict } from './failure.ts';

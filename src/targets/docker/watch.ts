@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
-import { pause } from '../process/wait.ts';
+import { pause } from '../wait.ts';
 import type { Engine } from './engine.ts';
 import { ownerIn, scopeFilter, type Labels, type Owner, type Scope } from './labels.ts';
 import { KEEP_ALIVE_MS, REOPEN_MAX_MS, REOPEN_MIN_MS } from './limits.ts';

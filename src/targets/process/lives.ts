@@ -22,7 +22,7 @@ import type { Life, ProcessRecord, RecordName, Records } from './records.ts';
 import type { ProcessRun } from './run.ts';
 import { agentEnvironment, spawnAgent } from './spawn.ts';
 import type { MarkedProcess, ProcessEntry, ProcessTable } from './table.ts';
-import { becomesTrue, settlesWithin } from './wait.ts';
+import { becomesTrue, settlesWithin } from '../wait.ts';
 
 type RunningLife = Life & { readonly state: 'running' };
 

@@ -21,7 +21,7 @@ import { EXIT_OUTPUT_BYTES } from '../../core/limits.ts';
 import { errnoOf, hostWork } from './failure.ts';
 import { LOG_CHUNK_BYTES, LOG_FOLLOW_POLL_MS, LOG_KEEP_BYTES, LOG_MAX_BYTES, TAIL_MAX_BYTES } from './limits.ts';
 import type { RecordFiles } from './records.ts';
-import { pause } from './wait.ts';
+import { pause } from '../wait.ts';
 
 const NEWLINE = 0x0a;
 

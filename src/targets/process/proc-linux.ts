@@ -13,7 +13,7 @@ import { errnoOf, hostFault, messageOf } from './failure.ts';
 import { ENVIRON_PARALLEL, ENVIRON_READ_MS, FOREIGN_TRUST_MS, YOUNG_MS } from './limits.ts';
 import { markFromEnv, type Mark } from './mark.ts';
 import type { MarkedProcess, ProcessEntry, ProcessTable } from './table.ts';
-import { settlesWithin, unlessAborted } from './wait.ts';
+import { settlesWithin, unlessAborted } from '../wait.ts';
 
 /** `sysconf(_SC_CLK_TCK)`: what user space sees is 100 on every Linux of today. */
 const TICKS_PER_SECOND = 100;

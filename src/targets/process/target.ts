@@ -24,7 +24,7 @@ import { conflict, errnoOf, hostFault, hostWork } from './failure.ts';
 import { hostIdentity } from './identity.ts';
 import * as limits from './limits.ts';
 import { Lives, type Settled } from './lives.ts';
-import { createLocks, type Locks } from './locks.ts';
+import { createLocks, type Locks } from '../locks.ts';
 import { cutLog, readLog } from './logs.ts';
 import { lookOf, MISSING } from './looks.ts';
 import { openRecords, type ProcessRecord, type RecordName, type Records } from './records.ts';
