@@ -15,12 +15,13 @@ import { readInput } from './input.ts';
 import type { HttpLimits } from './limits.ts';
 import { internalProblem, Problem, problemOf, unavailable } from './problem.ts';
 import type { Buckets, Slots } from './rates.ts';
-import type { Answer, RawAsk, Route } from './route.ts';
+import type { Answer, JsonAnswer, RawAsk, Route } from './route.ts';
+import { swiftAsk } from './swift-ask.ts';
 import { flow } from './stream.ts';
 
 export interface Env {
   Bindings: HttpBindings;
-  Variables: { requestId: string; caller: Caller | null; quiet: boolean };
+  Variables: { requestId: string; caller: Caller | null };
 }
 
 /** What all requests of one app share. */
@@ -43,7 +44,7 @@ export async function dispatch(shared: Shared, route: Route, c: Context<Env>): P
       headers: { Allow: route.method.toUpperCase() },
     });
   }
-  if (route.swift !== undefined) return swiftly(shared, route.swift, c);
+  if (route.swift !== undefined) return jsonResponse(await route.swift(swiftAsk(shared, c.env.incoming)));
   const caller = await admit(shared, route, c);
   c.set('caller', caller);
   const { params, query, body } = await readInput(route, c.req.raw, c.req.param());
@@ -72,19 +73,7 @@ export async function dispatch(shared: Shared, route: Route, c: Context<Env>): P
   }
 }
 
-/** Not a line in the log for each: thousands a second would say nothing. */
-async function swiftly(shared: Shared, answer: NonNullable<Route['swift']>, c: Context<Env>): Promise<Response> {
-  c.set('quiet', true);
-  const said = await answer({
-    incoming: c.env.incoming,
-    wrongToken: () => shared.failures.take(addressOf(c)),
-    count: (caller) => shared.tokens.take(caller),
-  });
-  if (said.kind !== 'json') throw new Error(`a swift answer is JSON, not ${said.kind}`);
-  return jsonResponse(said);
-}
-
-function jsonResponse({ status, body, headers }: Extract<Answer, { kind: 'json' }>): Response {
+function jsonResponse({ status, body, headers }: JsonAnswer): Response {
   return new Response(`${JSON.stringify(body)}\n`, {
     status,
     headers: { 'Content-Type': 'application/json', ...headers },

@@ -52,7 +52,9 @@ export async function listen(app: App, { host, port }: ListenOptions): Promise<L
       // Answered by us, with a problem.
       requireHostHeader: false,
     },
-    (incoming, outgoing) => void answer(incoming, outgoing),
+    (incoming, outgoing) => {
+      if (!app.swift(incoming, outgoing)) void answer(incoming, outgoing);
+    },
   );
   server.maxConnections = CONNECTIONS;
   server.on('clientError', refuseBroken);

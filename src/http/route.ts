@@ -45,9 +45,9 @@ export interface Route {
   readonly handle: (ask: RawAsk) => Promise<Answer>;
   /**
    * In place of `handle`, for what every agent asks all the time: it proves who asks and reads what they say by itself, past
-   * the store of tokens, the deadlines and the schemas' words. Half the cost of a request, measured.
+   * the store of tokens, the deadlines and the schemas' words, and where it can past the router (`swift.ts`).
    */
-  readonly swift?: (ask: SwiftAsk) => Promise<Answer>;
+  readonly swift?: (ask: SwiftAsk) => Promise<JsonAnswer>;
 }
 
 export interface SwiftAsk {
@@ -97,13 +97,15 @@ export interface Ask<P extends Shape, Q extends Shape, B> extends AskBase {
   readonly body: B;
 }
 
+export interface JsonAnswer {
+  readonly kind: 'json';
+  readonly status: 200 | 201 | 202;
+  readonly body: unknown;
+  readonly headers?: { readonly [name: string]: string };
+}
+
 export type Answer =
-  | {
-      readonly kind: 'json';
-      readonly status: 200 | 201 | 202;
-      readonly body: unknown;
-      readonly headers?: { readonly [name: string]: string };
-    }
+  | JsonAnswer
   | { readonly kind: 'text'; readonly type: string; readonly text: string }
   | { readonly kind: 'empty' }
   | { readonly kind: 'stream'; readonly type: string; readonly source: StreamSource };
@@ -121,7 +123,7 @@ export interface StreamSource {
 
 /** A route that does all by itself. `body` is what it reads, for the document only. */
 export function swiftRoute(
-  spec: Facts & { readonly body: z.ZodType; readonly answer: (ask: SwiftAsk) => Promise<Answer> },
+  spec: Facts & { readonly body: z.ZodType; readonly answer: (ask: SwiftAsk) => Promise<JsonAnswer> },
 ): Route {
   const { answer, body, ...facts } = spec;
   return {
@@ -137,7 +139,7 @@ export function json(
   status: 200 | 201 | 202,
   body: unknown,
   headers: { readonly [name: string]: string } = {},
-): Answer {
+): JsonAnswer {
   return { kind: 'json', status, body, headers };
 }
 

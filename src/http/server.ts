@@ -17,6 +17,7 @@ import { openApiDocument } from './openapi.ts';
 import { Problem, problemResponse } from './problem.ts';
 import { createBuckets, createSlots } from './rates.ts';
 import type { Route } from './route.ts';
+import { createSwift } from './swift.ts';
 import { allRoutes } from './routes/index.ts';
 
 export { listen, type Listening } from './listen.ts';
@@ -31,6 +32,8 @@ export interface AppOptions {
 
 export interface App {
   readonly hono: Hono<Env>;
+  /** What goes past the router; `false`: it does not. */
+  readonly swift: ReturnType<typeof createSwift>;
   readonly routes: readonly Route[];
   /** The OpenAPI 3.1 document. */
   readonly document: object;
@@ -59,7 +62,8 @@ export function createApp(control: Control, options: AppOptions = {}): App {
   };
 
   const hono = new Hono<Env>();
-  frame(hono, shared, createGuard(options.allowedHosts ?? []));
+  const guard = createGuard(options.allowedHosts ?? []);
+  frame(hono, shared, guard);
 
   const documented: { document: object } = { document: {} };
   const routes = allRoutes(control, () => documented.document);
@@ -73,7 +77,15 @@ export function createApp(control: Control, options: AppOptions = {}): App {
   );
   documented.document = openApiDocument(routes, control.version);
 
-  return { hono, routes, document: documented.document, log, close: () => closing.abort(), closing: closing.signal };
+  return {
+    hono,
+    swift: createSwift(shared, guard, routes),
+    routes,
+    document: documented.document,
+    log,
+    close: () => closing.abort(),
+    closing: closing.signal,
+  };
 }
 
 /** What surrounds every request: its id, the doors, problems for errors, security headers, one line in the log. */
@@ -82,7 +94,6 @@ function frame(hono: Hono<Env>, shared: Shared, guard: ReturnType<typeof createG
     const began = shared.clock.mono();
     c.set('requestId', randomUUID());
     c.set('caller', null);
-    c.set('quiet', false);
     try {
       guard(c.env.incoming, c.req.url);
       await next();
@@ -102,7 +113,7 @@ function frame(hono: Hono<Env>, shared: Shared, guard: ReturnType<typeof createG
       token: c.get('caller')?.token.name ?? null,
     };
     if (status >= 500) shared.log.warn(line, 'answered');
-    else if (c.get('quiet') || c.req.method === 'GET' || c.req.method === 'HEAD') shared.log.debug(line, 'answered');
+    else if (c.req.method === 'GET' || c.req.method === 'HEAD') shared.log.debug(line, 'answered');
     else shared.log.info(line, 'answered');
   });
   // Inside the frame, so that what a handler throws still gets its headers and its line.

@@ -199,7 +199,8 @@ for (const first of ['list', 'start', 'provision'] as const) {
     const plane = controlPlane(world, agent, DIES_BEFORE_THE_RECORD);
     const spawned = (await plane.line()) as unknown as { pid: number };
     await once(plane.child, 'exit');
-    assert.equal(JSON.parse(fs.readFileSync(world.recordFile(agent), 'utf8')).life.state, 'spawning');
+    const record = JSON.parse(fs.readFileSync(world.recordFile(agent), 'utf8')) as { life: { state: string } };
+    assert.equal(record.life.state, 'spawning');
     if (first === 'list') await world.target.list(soon());
     const look =
       first === 'provision'
@@ -217,7 +218,7 @@ check('L86 a running process whose record was lost is found by its mark and adop
   const agent = world.subject();
   const before = await world.target.provision(agent, RUN, soon());
   fs.rmSync(world.recordFile(agent));
-  const again = (await world.reopen()) as Target;
+  const again: Target = await world.reopen();
   assert.deepEqual((await again.list(soon())).items, [
     { fleet: 'demo', instance: 'agent', uid: agent.uid, look: before },
   ]);
@@ -242,7 +243,7 @@ check('a pid that now belongs to somebody else is neither adopted nor signalled'
   await world.target.stop(agent, soon());
   const stranger = spawn('sleep', ['3600'], { detached: true, stdio: 'ignore' });
   try {
-    const record = JSON.parse(fs.readFileSync(world.recordFile(agent), 'utf8'));
+    const record = JSON.parse(fs.readFileSync(world.recordFile(agent), 'utf8')) as object;
     const life = { state: 'running', n: 1, pid: stranger.pid, start: '1', boot: openProcTable().boot };
     fs.writeFileSync(world.recordFile(agent), JSON.stringify({ ...record, life }));
     const again = await world.reopen();
@@ -415,7 +416,7 @@ check('an agent gets a clean environment: the basics, what is declared, and its 
         .map((line) => line.split('=') as [string, string]),
     );
     const basics = ['PATH', 'HOME', 'USER', 'LOGNAME', 'SHELL', 'LANG', 'LC_ALL', 'LC_CTYPE', 'TZ', 'TMPDIR', 'PWD'];
-    const own = [...env].filter(([name]) => !basics.includes(name)).sort();
+    const own = [...env].filter(([name]) => !basics.includes(name)).sort(([a], [b]) => (a < b ? -1 : 1));
     assert.deepEqual(own, [
       ['HOLDFAST_DEPLOYMENT', world.deployment],
       ['HOLDFAST_FLEET', 'demo'],

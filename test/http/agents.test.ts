@@ -4,7 +4,7 @@ import { request } from 'node:http';
 import { describe, test } from 'node:test';
 import { Refusal } from '../../src/runtime/api.ts';
 import { AGENT, GONE_AGENT } from '../support/fake-control.ts';
-import { type Ask, problem, start } from './server-under-test.ts';
+
 
 const BEAT = '/v1/heartbeat';
 const full = {
@@ -88,7 +88,7 @@ describe('a heartbeat', () => {
     test(`of a megabyte, ${how}, is 413, and the next one is heard`, async (t) => {
       const { ask, control } = await start(t);
       const body = `{"message":"${'x'.repeat(1_000_000)}"}`;
-      problem(await ask('POST', BEAT, { token: AGENT, body, ...more } as Ask), 413);
+      problem(await ask('POST', BEAT, { token: AGENT, body, ...more }), 413);
       assert.equal((await ask('POST', BEAT, { token: AGENT, body: '{}' })).status, 200);
       assert.deepEqual(control.beats, [{ ...control.beats[0] }]);
     });
