@@ -47,7 +47,7 @@ const FRESH: Concern = {
 export const concernOf = (inst: Instance, name: ConcernName): Concern => inst.concerns[name] ?? FRESH;
 
 /** Wait before the next attempt after `streak` quick failures in a row, ms. */
-export function backoffMs(uid: string, concern: ConcernName, streak: number): number {
+function backoffMs(uid: string, concern: ConcernName, streak: number): number {
   if (streak <= 1) return 0;
   const raw = Math.min(BACKOFF_CAP_MS, BACKOFF_BASE_MS * 2 ** Math.min(streak - 2, 30));
   return Math.round(raw * (1 + BACKOFF_JITTER * (2 * jitter(uid, concern, streak) - 1)));
@@ -90,7 +90,7 @@ export function forgive(inst: Instance, name: ConcernName): void {
 }
 
 /** Somebody asked to try again, or what is wanted changed: the count starts anew, the last error stays until a success. */
-export function pardon(inst: Instance, name: ConcernName): void {
+function pardon(inst: Instance, name: ConcernName): void {
   const concern = inst.concerns[name];
   if (concern === undefined) return;
   if (concern.error === null) delete inst.concerns[name];

@@ -69,7 +69,7 @@ export function eventProblem(type: EventType, v: number, data: unknown): string 
  * Brings the data of an older version up to the present one. Every type is at version 1, so there is none yet: the
  * first change of a stored shape adds its case here and a row of the old shape to the contract suite.
  */
-export function migrateEvent(_type: EventType, _v: number, data: unknown): unknown {
+function migrateEvent(_type: EventType, _v: number, data: unknown): unknown {
   return data;
 }
 

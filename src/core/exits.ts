@@ -4,7 +4,7 @@
 import type { Exit, ExitClass, FlapKind } from './model.ts';
 
 /** sysexits' EX_CONFIG: the agent says that its configuration is unusable; another start would say it again (L87). */
-export const EXIT_CONFIG_INVALID = 78;
+const EXIT_CONFIG_INVALID = 78;
 
 /** `planned`: an operation of ours was sent to end this life. */
 export function classifyExit(exit: Exit | null, planned: boolean): ExitClass {

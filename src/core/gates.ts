@@ -90,7 +90,7 @@ export function roomsOf(c: Case, p: Proposal): readonly Room[] {
 }
 
 /** Does it run well enough to be disturbed? What is down already is not taken down by a rollout (L74, L89). */
-export const isUp = (c: Case): boolean => c.running && c.liveness() !== 'silent' && !c.gaveUp('run');
+const isUp = (c: Case): boolean => c.running && c.liveness() !== 'silent' && !c.gaveUp('run');
 
 /** Would this proposal count against the rollout? Sleepers do: the recorded update is their proof. */
 export const byRollout = (c: Case, proposal: Proposal): boolean =>

@@ -86,7 +86,7 @@ export type ReplayResult = Replayed | { readonly kind: 'refused'; readonly becau
  * Rows that decide otherwise than an older logic version did, on purpose: logic version of the record → row ids. `verify`
  * lets differences pass that are about these rows alone. Version 1 is the first.
  */
-export const INTENDED: ReadonlyMap<number, ReadonlySet<RowId>> = new Map();
+const INTENDED: ReadonlyMap<number, ReadonlySet<RowId>> = new Map();
 
 /** Replays all of `events` on `state`, which is the replay's own from here on. */
 export function replay(state: FleetState, events: Iterable<StoredEvent>, options: ReplayOptions = {}): ReplayResult {

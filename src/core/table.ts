@@ -34,10 +34,10 @@ export type RowId =
 
 /** Who goes first when there is not room for all: wake, heal, update, create. */
 export type Priority = 0 | 1 | 2 | 3;
-export const WAKE: Priority = 0;
-export const HEAL: Priority = 1;
-export const UPDATE: Priority = 2;
-export const CREATE: Priority = 3;
+const WAKE: Priority = 0;
+const HEAL: Priority = 1;
+const UPDATE: Priority = 2;
+const CREATE: Priority = 3;
 
 /** Something a row would do, before the gates have spoken. */
 export interface Proposal {
@@ -447,9 +447,6 @@ export const TABLE: readonly Row[] = [
 
 /** Rows that read PENDING while their action is held. */
 export const PENDING_WHILE_HELD: ReadonlySet<RowId> = new Set(['stop-asked', 'restart-asked', 'idle']);
-
-/** Rows that may act on a sleeper; the rest would wake it (L83). */
-export const ACTS_ASLEEP: ReadonlySet<RowId> = new Set(['update', 'config', 'plugins']);
 
 export const rowById = (id: string): Row | undefined => TABLE.find((row) => row.id === id);
 

@@ -25,7 +25,7 @@ import type {
 import { iso } from './time.ts';
 import { holdText, reasonText } from './words.ts';
 
-export { fleetView, phaseCounts, type FleetExtras, type FleetView } from './fleet-view.ts';
+export { fleetView, phaseCounts } from './fleet-view.ts';
 
 export interface ConditionView {
   readonly type: ConditionType;
@@ -180,7 +180,7 @@ const isoOrNull = (at: number | null): string | null => (at === null ? null : is
 export const holdView = (hold: Hold | null): HoldView | null =>
   hold && { reason: hold.reason, text: holdText(hold), until: isoOrNull(hold.until) };
 
-export const errorView = (error: LastError | null): ErrorView | null =>
+const errorView = (error: LastError | null): ErrorView | null =>
   error && {
     code: error.code,
     message: error.message,

@@ -28,7 +28,7 @@ const STATUS = {
   deaf: 502,
 } as const satisfies { readonly [kind in NotAwake['kind']]: number };
 
-export function answerOf(error: unknown): Answer {
+function answerOf(error: unknown): Answer {
   if (error instanceof Answer) return error;
   if (error instanceof NotAwake)
     return new Answer(STATUS[error.kind], error.message, error.retryAfterSeconds, error.cause);

@@ -13,10 +13,10 @@ export interface DataFolder {
 
 const AGENT_KEY_FILE = 'agent.key';
 const AGENT_KEY_BYTES = 32;
-export const ADMIN_TOKEN_FILE = 'admin.token';
+const ADMIN_TOKEN_FILE = 'admin.token';
 /** Base URL of the running server, for clients that start from the folder. */
-export const ENDPOINT_FILE = 'endpoint';
-export const SERVER_FILE = 'holdfast.yaml';
+const ENDPOINT_FILE = 'endpoint';
+const SERVER_FILE = 'holdfast.yaml';
 
 /** The named folder, else the nearest `.holdfast/` upwards, else a new one here. */
 export function openDataFolder(named: string | null, from: string): DataFolder {
@@ -27,7 +27,7 @@ export function openDataFolder(named: string | null, from: string): DataFolder {
   return { path, created };
 }
 
-export function nearest(from: string): string | null {
+function nearest(from: string): string | null {
   for (let folder = resolve(from); ; folder = dirname(folder)) {
     const found = join(folder, '.holdfast');
     if (existsSync(found)) return found;

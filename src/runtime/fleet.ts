@@ -196,7 +196,7 @@ export class Fleet {
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-export function subjectOf(fleet: string, inst: Instance, env: Subject['env']): Subject {
+function subjectOf(fleet: string, inst: Instance, env: Subject['env']): Subject {
   const { name, uid, generation, hashes } = inst;
   const spec = { ...inst.spec, run: withoutReferences(inst.spec.run) };
   return { fleet, instance: name, uid, generation, spec, infraHash: hashes.infra, configHash: hashes.config, env };

@@ -37,6 +37,8 @@ interface Asked {
 
 /** How often ages are looked at, ms. */
 const LOOK_EVERY_MS = 1_000;
+/** Instances looked at in one go. */
+const LOOK_PORTION = 2_000;
 /** The first news goes on at once, what follows it so soon after goes on together, ms. */
 const BATCH_EVERY_MS = 50;
 /** A look that comes this much too late means that we stood still, ms. */
@@ -186,19 +188,38 @@ export class LivenessWatch {
   private look(): void {
     if (this.stopping.signal.aborted) return;
     this.listen();
+    this.lookOn(this.everybody());
+  }
+
+  /** In portions: at 50,000 agents one look at all of them would keep every heartbeat waiting. */
+  private lookOn(looking: Iterator<undefined>): void {
+    if (this.stopping.signal.aborted) return;
+    for (let n = 0; n < LOOK_PORTION; n += 1) {
+      if (looking.next().done !== true) continue;
+      this.offer();
+      this.cancelTimer = this.clock.after(LOOK_EVERY_MS, () => this.look());
+      return;
+    }
+    this.cancelTimer = this.clock.after(1, () => this.lookOn(looking));
+  }
+
+  private *everybody(): Generator<undefined> {
     const { instances } = this.loop.state;
     for (const inst of instances.values()) {
       if (this.isSilent(inst)) this.due.add(inst.uid);
       if (inst.spec.health !== null) this.ask(inst);
+      const heard = this.heard.get(inst.uid);
+      if (heard !== undefined && (heard.unjudged || (heard.early && inst.operation === null))) this.again(inst, heard);
+      yield;
     }
-    for (const [uid, heard] of this.heard) {
-      const inst = instances.get(uid);
-      if (inst === undefined) this.heard.delete(uid);
-      else if (heard.unjudged || (heard.early && inst.operation === null)) this.again(inst, heard);
+    for (const uid of this.heard.keys()) {
+      if (!instances.has(uid)) this.heard.delete(uid);
+      yield;
     }
-    for (const uid of this.asked.keys()) if (!instances.has(uid)) this.asked.delete(uid);
-    this.offer();
-    this.cancelTimer = this.clock.after(LOOK_EVERY_MS, () => this.look());
+    for (const uid of this.asked.keys()) {
+      if (!instances.has(uid)) this.asked.delete(uid);
+      yield;
+    }
   }
 
   /** What was put off: said too soon after something else, or before its life was known to have begun. */

@@ -143,7 +143,7 @@ function absence(inst: Instance, memory: AbsenceMemory, sweep: Sweep): NewEvent 
 }
 
 /** Nothing that anybody decides on, or is shown, differs. */
-export function sameLook(known: Look | null, seen: Look): boolean {
+function sameLook(known: Look | null, seen: Look): boolean {
   return (
     known !== null &&
     known.state === seen.state &&

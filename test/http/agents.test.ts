@@ -4,7 +4,7 @@ import { request } from 'node:http';
 import { describe, test } from 'node:test';
 import { Refusal } from '../../src/runtime/api.ts';
 import { AGENT, GONE_AGENT } from '../support/fake-control.ts';
-
+import { problem, start } from './server-under-test.ts';
 
 const BEAT = '/v1/heartbeat';
 const full = {

@@ -14,6 +14,7 @@ import {
 } from 'node:http';
 import { type AddressInfo, connect, createServer as createTcp, type Server as TcpServer, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { ExposeSpec } from '../../src/core/model.ts';
 import { DEFAULT_LIMITS, type ProxyLimits } from '../../src/proxy/limits.ts';
 import { startProxy } from '../../src/proxy/server.ts';
@@ -150,6 +151,16 @@ export function said(socket: Socket, text: string, enough: (answer: string) => b
     socket.once('close', () => end());
     socket.write(text, 'latin1');
   });
+}
+
+/** Reads to the end like somebody with little time: what is on its way at the end must not be lost. Returns how much came. */
+export async function readSlowly(socket: Socket): Promise<number> {
+  let bytes = 0;
+  for await (const part of socket) {
+    bytes += (part as Buffer).length;
+    await pause(1);
+  }
+  return bytes;
 }
 
 function ask(

@@ -6,7 +6,17 @@ import { createServer as createTcp, type Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { until } from '../support/e2e.ts';
-import { mirror, mirrored, parrot, said, type Seen, startSubject, type Subject, TOKEN } from './proxy-under-test.ts';
+import {
+  mirror,
+  mirrored,
+  parrot,
+  readSlowly,
+  said,
+  type Seen,
+  startSubject,
+  type Subject,
+  TOKEN,
+} from './proxy-under-test.ts';
 
 const MIB = 1024 * 1024;
 const AUTH = `Host: localhost\r\nAuthorization: Bearer ${TOKEN}\r\n`;
@@ -114,6 +124,18 @@ test('a reader that stops is waited for: what it does not read is left with the 
   response.on('data', (more: Buffer) => (read += more.length));
   await once(response, 'end');
   assert.equal(read, 256 * MIB);
+  await subject.settled();
+});
+
+test('a client that reads slowly gets all of it, though the agent has closed long before', async (t) => {
+  const head = 'HTTP/1.1 200 OK\r\nContent-Length: 33554432\r\nConnection: close\r\n\r\n';
+  const subject = await startSubject(
+    t,
+    parrot((socket) => void (socket.write(head), socket.end(Buffer.alloc(32 * MIB)))),
+  );
+  const socket = subject.dial();
+  socket.write(`GET /i/demo/bot/ HTTP/1.1\r\n${AUTH}Connection: close\r\n\r\n`);
+  assert.ok((await readSlowly(socket)) > 32 * MIB);
   await subject.settled();
 });
 

@@ -134,7 +134,7 @@ describe('an agent with the client', () => {
     const stuck = await fleet.until('a', 'DEGRADED', ({ phase }) => phase === 'DEGRADED');
     assert.equal(stuck.reason.rule, 'agent-degraded');
     const said = ofType(await fleet.events(), 'agent.reported', 'a').map((event) => dataOf(event)['message']);
-    assert.match(String(said.find((message) => message !== undefined)), /busy, and its work has stood at 0 for \d s/);
+    assert.match(JSON.stringify(said), /busy, and its work has stood at 0 for \d s/);
     process.kill(pidOf(stuck), 'SIGHUP');
     await fleet.until('a', 'RUNNING', ({ phase }) => phase === 'RUNNING');
   });

@@ -9,7 +9,7 @@ import { call, listing, type CallWorld } from './calls.ts';
 import { GONE } from './resource.ts';
 import type { Truth } from './truth.ts';
 
-export const SIM_TRAITS: TargetTraits = {
+const SIM_TRAITS: TargetTraits = {
   type: 'sim',
   deadlinesMs: {
     provision: 60_000,

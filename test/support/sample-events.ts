@@ -3,7 +3,7 @@ import type { NewEvent } from '../../src/core/events.ts';
 import type { Look, Spec } from '../../src/core/model.ts';
 import { DEFAULT_POLICY } from '../../src/core/model.ts';
 
-export const SAMPLE_SPEC: Spec = {
+const SAMPLE_SPEC: Spec = {
   target: 'process',
   targetType: 'process',
   lifecycle: 'hot',
@@ -22,7 +22,7 @@ export const SAMPLE_SPEC: Spec = {
   drift: null,
 };
 
-export const SAMPLE_LOOK: Look = {
+const SAMPLE_LOOK: Look = {
   state: 'running',
   ref: 'pid-1',
   incarnation: '1-100',

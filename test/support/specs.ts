@@ -5,7 +5,7 @@ import { configHash, infraHash } from '../../src/core/hash.ts';
 import type { ConfigSpec, HeartbeatSpec, Json, PluginSpec, Spec, SpecHashes } from '../../src/core/model.ts';
 
 /** A hot container that declares neither liveness nor config nor plugins. */
-export const PLAIN: Spec = {
+const PLAIN: Spec = {
   target: 'docker',
   targetType: 'docker',
   lifecycle: 'hot',

@@ -39,7 +39,7 @@ export function targetOf(state: FleetState, name: string): TargetState {
   return target;
 }
 
-export function dirtyTarget(state: FleetState, name: string): void {
+function dirtyTarget(state: FleetState, name: string): void {
   for (const inst of state.instances.values()) if (inst.spec.target === name) state.dirty.add(inst.uid);
 }
 
@@ -123,7 +123,7 @@ export function openBreaker(state: FleetState, name: string, message: string, ev
 
 // ── blast radius ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-export const blastThreshold = (existing: number): number => Math.max(BLAST_FLOOR, BLAST_SHARE * existing);
+const blastThreshold = (existing: number): number => Math.max(BLAST_FLOOR, BLAST_SHARE * existing);
 
 /** Something was lost unasked. More of it within the window than the threshold: healing waits for a second look. */
 export function recordLoss(
@@ -187,7 +187,7 @@ export function sweepCompleted(state: FleetState, data: EventData['sweep.complet
   if (target.losses.size === 0) liftBlast(state, target);
 }
 
-export function liftBlast(state: FleetState, target: TargetState): void {
+function liftBlast(state: FleetState, target: TargetState): void {
   if (target.blast !== null) dirtyTarget(state, target.name);
   target.blast = null;
   target.losses.clear();

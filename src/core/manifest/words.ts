@@ -66,7 +66,7 @@ export function differences(from: Json, to: Json): readonly Difference[] {
 }
 
 /** The value, or `HIDDEN` when its name or its look says that it is a secret. References are no secrets. */
-export function shown(path: Path, value: Json): Json {
+function shown(path: Path, value: Json): Json {
   if (value === null || typeof value === 'boolean' || typeof value === 'number') return value; // maxTokens: 4000
   if (typeof value === 'string' && /^\$\{secret:[^}]*\}$/.test(value)) return value;
   if (path.some((step) => typeof step === 'string' && SECRET_NAMES.test(step))) return HIDDEN;

@@ -14,7 +14,7 @@ import { agentToken } from '../answers.ts';
 import { instanceParams, reason } from '../fields.ts';
 import { AGENT_WORD_CHARS, HEARTBEAT_BYTES, TOKEN_CHARS } from '../limits.ts';
 import { Problem } from '../problem.ts';
-import { type Answer, json, jsonRoute, type Route, type SwiftAsk, swiftRoute } from '../route.ts';
+import { json, type JsonAnswer, jsonRoute, type Route, type SwiftAsk, swiftRoute } from '../route.ts';
 
 /** For the document; `beatOf` is what checks. */
 const heartbeat = z.looseObject({
@@ -71,7 +71,7 @@ export function agentRoutes(control: Control): readonly Route[] {
   ];
 }
 
-async function answerBeat(control: Control, { incoming, wrongToken, count }: SwiftAsk): Promise<Answer> {
+async function answerBeat(control: Control, { incoming, wrongToken, count }: SwiftAsk): Promise<JsonAnswer> {
   const token = /^bearer +([A-Za-z0-9._-]+)$/i.exec(incoming.headers.authorization ?? '')?.[1] ?? '';
   const result = await control.heartbeat(token.length > TOKEN_CHARS ? '' : token, async (hasty) => {
     // Without its last part the token is no secret any more.

@@ -7,7 +7,7 @@ import { OWNER_AGAIN_MS, WATCH_PAGE_EVENTS } from '../limits.ts';
 import type { World } from '../world.ts';
 import { fleetOf, instanceOf } from './fleets.ts';
 
-export const eventView = (event: StoredEvent): EventView => ({
+const eventView = (event: StoredEvent): EventView => ({
   seq: event.seq,
   at: iso(event.at),
   type: event.type,

@@ -5,7 +5,7 @@ import { iso } from '../../core/time.ts';
 import { Refusal, type TokenView } from '../api.ts';
 import type { World } from '../world.ts';
 
-export const hashToken = (token: string): string => createHash('sha256').update(token).digest('hex');
+const hashToken = (token: string): string => createHash('sha256').update(token).digest('hex');
 
 const view = ({ name, scope, fleets, createdAt, expiresAt }: TokenRow): TokenView => ({
   name,

@@ -26,8 +26,6 @@ export interface PageRange {
   readonly limit: number;
 }
 
-export type EventSql = ReturnType<typeof eventSql>;
-
 export function eventSql(db: DatabaseSync) {
   const columns = 'seq, at, type, v, instance, uid, data, "by"';
   const insert = db.prepare(`INSERT INTO events (fleet_id, ${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`);

@@ -7,8 +7,6 @@ export interface FleetRecord extends LogHead {
   readonly fleet: string;
 }
 
-export type FleetSql = ReturnType<typeof fleetSql>;
-
 export function fleetSql(db: DatabaseSync) {
   const all = db.prepare('SELECT id, fleet, head, last_at AS lastAt, epoch FROM fleets ORDER BY fleet');
   const find = db.prepare('SELECT id, fleet, head, last_at AS lastAt, epoch FROM fleets WHERE fleet = ?');

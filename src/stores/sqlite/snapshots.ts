@@ -3,8 +3,6 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { Snapshot } from '../../ports/store.ts';
 import { SNAPSHOTS_KEPT } from '../rules.ts';
 
-export type SnapshotSql = ReturnType<typeof snapshotSql>;
-
 export function snapshotSql(db: DatabaseSync) {
   // The same seq again comes from an owner that was replaced; that of the newer logic is the one to keep.
   const put = db.prepare(

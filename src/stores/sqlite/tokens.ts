@@ -2,8 +2,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { TokenRow } from '../../ports/store.ts';
 
-export type TokenSql = ReturnType<typeof tokenSql>;
-
 export function tokenSql(db: DatabaseSync) {
   const all = db.prepare('SELECT name, hash, scope, fleets, created_at, expires_at FROM tokens ORDER BY name');
   const put = db.prepare(

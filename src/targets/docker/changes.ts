@@ -2,14 +2,15 @@
  * The single steps that change a container, each idempotent: make, begin, end, remove. What they touch is ours, by label.
  */
 import type { ContainerInspectInfo } from 'dockerode';
+import type { Look } from '../../core/model.ts';
 import { TargetError, type Subject } from '../../ports/target.ts';
-import { becomesTrue } from '../wait.ts';
+import { becomesTrue, pause } from '../wait.ts';
 import { containerBody, stopSeconds } from './container.ts';
 import { unlessStatus, type Engine } from './engine.ts';
-import { conflict, startFailure, statusOf, terminal, transient } from './failure.ts';
+import { conflict, startFailure, statusOf, terminal, transient, wordsOf } from './failure.ts';
 import type { Image } from './images.ts';
 import { containerName, nextName, ownerIn, type Scope } from './labels.ts';
-import { CHANGE_MS, GONE_POLL_MS, STOP_AIR_MS } from './limits.ts';
+import { CHANGE_MS, GONE_POLL_MS, POLICY_PAUSE_MS, POLICY_TRIES, STOP_AIR_MS } from './limits.ts';
 import { restartPolicy, runOf, type RestartPolicy } from './run.ts';
 import type { Found, Sightings } from './sightings.ts';
 import type { Mount } from './volumes.ts';
@@ -26,6 +27,8 @@ export interface Changes {
   ): Promise<string>;
   /** Starts it, or unpauses it, under the restart policy of its lifecycle. */
   begin(found: Found, subject: Subject, signal: AbortSignal): Promise<void>;
+  /** Starts what was just made under its own name and policy: a look less than `begin`. */
+  beginFirst(id: string, subject: Subject, signal: AbortSignal): Promise<void>;
   /** Stops it for good: first the engine is told not to start it again (L22). */
   end(info: ContainerInspectInfo, subject: Subject, signal: AbortSignal): Promise<void>;
   /** Removes what was ended, and waits until it is gone. Anonymous volumes go with it only if told so. */
@@ -51,14 +54,24 @@ export function createChanges(engine: Engine, scope: Scope, sightings: Sightings
       },
       signal,
     );
-  const setPolicy = async (
+
+  /** An engine refuses to change what is dying at that moment, and takes back what it had noted. */
+  async function setPolicy(
     { Id, HostConfig }: ContainerInspectInfo,
     policy: RestartPolicy,
     signal: AbortSignal,
-  ): Promise<void> => {
+  ): Promise<void> {
     if ((HostConfig.RestartPolicy?.Name || 'no') === policy) return;
-    await post(Id, 'update', signal, { body: { RestartPolicy: { Name: policy } } });
-  };
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await post(Id, 'update', signal, { body: { RestartPolicy: { Name: policy } } });
+        return;
+      } catch (error) {
+        if (attempt === POLICY_TRIES || !/^cannot update container/i.test(wordsOf(error))) throw error;
+        await pause(POLICY_PAUSE_MS, signal);
+      }
+    }
+  }
 
   async function make(
     subject: Subject,
@@ -122,18 +135,36 @@ export function createChanges(engine: Engine, scope: Scope, sightings: Sightings
       if (info.State.Paused) await post(info.Id, 'unpause', signal);
       else await unlessStatus(post(info.Id, 'start', signal), 304);
     } catch (error) {
-      if (!(error instanceof TargetError)) throw error;
-      const saw = (await sightings.look(info.Id, signal).catch(() => null))?.look ?? look; // The first failure is the one to tell.
-      throw startFailure(what(subject), runOf(subject.spec), error, saw);
+      throw await notBegun(info.Id, subject, error, look, signal);
     }
+  }
+
+  async function beginFirst(id: string, subject: Subject, signal: AbortSignal): Promise<void> {
+    try {
+      await unlessStatus(post(id, 'start', signal), 304);
+    } catch (error) {
+      throw await notBegun(id, subject, error, null, signal);
+    }
+  }
+
+  async function notBegun(
+    id: string,
+    subject: Subject,
+    error: unknown,
+    look: Look | null,
+    signal: AbortSignal,
+  ): Promise<unknown> {
+    if (!(error instanceof TargetError)) return error;
+    // The first failure is the one to tell, whatever becomes of this look.
+    const found = await sightings.look(id, signal).catch(() => null);
+    return startFailure(what(subject), runOf(subject.spec), error, found?.look ?? look);
   }
 
   async function end(info: ContainerInspectInfo, subject: Subject, signal: AbortSignal): Promise<void> {
     try {
       await setPolicy(info, 'no', signal);
       if (!info.State.Running && !info.State.Paused) return;
-      // What is frozen could not end well.
-      if (info.State.Paused) await post(info.Id, 'unpause', signal);
+      // One that is paused is resumed by the engine itself, so that it can end well.
       const { stopTimeoutMs } = runOf(subject.spec);
       await post(info.Id, 'stop', signal, {
         query: { t: stopSeconds(stopTimeoutMs) },
@@ -188,7 +219,7 @@ export function createChanges(engine: Engine, scope: Scope, sightings: Sightings
     await post(id, 'rename', signal, { query: { name } });
   };
 
-  return { make, begin, end, remove, rename };
+  return { make, begin, beginFirst, end, remove, rename };
 }
 
 const what = ({ fleet, instance }: Subject): string => `${fleet}/${instance}`;

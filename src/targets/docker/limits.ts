@@ -37,6 +37,10 @@ export const AGE_SLACK_MS = 1_000;
 /** How often absence is looked for while the engine removes. */
 export const GONE_POLL_MS = 50;
 
+/** A death is settled in about 100 ms, many times that on a busy machine. */
+export const POLICY_TRIES = 40;
+export const POLICY_PAUSE_MS = 50;
+
 /** Waits between tries to open the event stream. */
 export const REOPEN_MIN_MS = 100;
 export const REOPEN_MAX_MS = 2_000;

@@ -201,8 +201,8 @@ class EngineTarget implements DockerTarget {
     return this.#notices.during(subject.uid, async () => {
       const policy = unstarted ? 'no' : restartPolicy(subject.spec);
       const id = await this.#changes.make(subject, containerName(this.#scope, subject), image, mounts, policy, signal);
-      const made = await this.#settled(id, subject, signal);
-      return unstarted ? made.look : this.#begin(made, subject, signal);
+      if (!unstarted) await this.#changes.beginFirst(id, subject, signal);
+      return (await this.#settled(id, subject, signal)).look;
     });
   }
 
