@@ -36,12 +36,9 @@ export const bench: Bench = async function* proxy() {
   writeFileSync(script, AGENT);
   const data = join(folder, 'data');
   const proxyPort = await freePort();
-  const server = await startServer(data, ['--stop-agents', '--proxy-listen', `127.0.0.1:${proxyPort}`]);
-  const clean = async (): Promise<void> => {
-    await server.end('SIGTERM');
-    rmSync(folder, { recursive: true, force: true });
-  };
+  let server: Server | null = null;
   try {
+    server = await startServer(data, ['--stop-agents', '--proxy-listen', `127.0.0.1:${proxyPort}`]);
     const [rawPort, port] = [await freePort(), await freePort()];
     const bot = {
       target: 'process',
@@ -71,7 +68,8 @@ export const bench: Bench = async function* proxy() {
     yield atMost('  waking adds', median(woken) - median(raw), 'ms', 100, `over the raw start, medians of ${ROUNDS}`);
     yield* awake(port, through);
   } finally {
-    await clean();
+    await server?.end('SIGTERM');
+    rmSync(folder, { recursive: true, force: true });
   }
 };
 

@@ -9,6 +9,7 @@ import type { Target, TargetType } from '../ports/target.ts';
 import { openStore } from '../stores/open.ts';
 import { claimHost, type HostClaim } from '../targets/process/claim.ts';
 import { externalType } from '../targets/external.ts';
+import { dockerType } from '../targets/docker/type.ts';
 import { processType } from '../targets/process/type.ts';
 import type { Control } from './api.ts';
 import { createControl } from './control/index.ts';
@@ -25,7 +26,7 @@ import { VERSION } from './version.ts';
 import { Wake } from './wake.ts';
 import type { World } from './world.ts';
 
-const TYPES: ReadonlyMap<string, TargetType> = new Map([[processType.type, processType]]);
+const TYPES: ReadonlyMap<string, TargetType> = new Map([processType, dockerType].map((type) => [type.type, type]));
 const CHANNELS: ReadonlyMap<string, ChannelInfo> = new Map();
 
 /** The server cannot start; `message` says why, in a sentence or a list of file errors. */
