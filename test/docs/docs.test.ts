@@ -11,6 +11,9 @@ import { readManifest } from '../../src/core/manifest/read.ts';
 import { manifestJsonSchema } from '../../src/core/manifest/schema.ts';
 import { PHASES } from '../../src/core/model.ts';
 import { readServerFile } from '../../src/core/server-file.ts';
+import type { TargetTypeInfo } from '../../src/core/manifest/context.ts';
+import { dockerType } from '../../src/targets/docker/type.ts';
+import { externalType } from '../../src/targets/external.ts';
 import { processType } from '../../src/targets/process/type.ts';
 import { cli } from '../cli/support/cli.ts';
 import { readFiles, ROOT } from '../style/source.ts';
@@ -141,13 +144,15 @@ function refusedYaml(text: string): string[] {
   return blocks.flatMap((block) => {
     const read = /^version:/m.test(block)
       ? readManifest(block, {
-          targets: new Map([['process', processType]]),
+          targets: new Map<string, TargetTypeInfo>(
+            [processType, dockerType, externalType].map((type) => [type.type, type]),
+          ),
           channels: new Map(),
           secrets: new Map(),
           unsetSecrets: 'refuse',
           allowRelative: false,
         })
-      : readServerFile(block, new Set(['process']));
+      : readServerFile(block, new Set(['process', 'docker']));
     return read.ok ? [] : read.errors.map(({ path, line, message }) => `${line}: ${path}: ${message}`);
   });
 }

@@ -10,7 +10,7 @@ import { QUICK_FAILURE_MS } from '../limits.ts';
 import { livenessOf } from '../liveness.ts';
 import type { ConfigState, FleetState, Instance, InstalledPlugin, Operation, OperationKind } from '../model.ts';
 import { probeAnswered } from './agent.ts';
-import { applyLook } from './resource.ts';
+import { applyLook, awaited } from './resource.ts';
 import { rolloutFailed } from './rollout.ts';
 import { openBreaker, targetOf } from './target.ts';
 
@@ -249,7 +249,7 @@ function succeeded(
       if (data.probe !== undefined) probeAnswered(inst, data.probe, event);
       break;
   }
-  const undone = leftUndone(inst, operation, data);
+  const undone = leftUndone(inst, operation, data, event.at);
   if (undone === null) recordSuccess(inst, operation.concern);
   else noEffect(state, inst, operation, undone, event);
 }
@@ -278,11 +278,17 @@ function noEffect(state: FleetState, inst: Instance, operation: Operation, undon
 }
 
 /** What a reported success left undone; null if nothing, or if something else is wanted by now. */
-function leftUndone(inst: Instance, operation: Operation, data: EventData['operation.ended']): string | null {
+function leftUndone(
+  inst: Instance,
+  operation: Operation,
+  data: EventData['operation.ended'],
+  at: number,
+): string | null {
   const { resource, config, hashes, spec } = inst;
   if (inst.specSeq > operation.seq) return null;
   const gone = resource === null || resource.state === 'missing';
-  const ended = inst.completed || countedByItsEnd(inst, operation) || (spec.lifecycle === 'lazy' && !inst.awake);
+  const mayRest = spec.lifecycle === 'lazy' && !inst.awake && !awaited(inst, at);
+  const ended = inst.completed || countedByItsEnd(inst, operation) || mayRest;
   switch (operation.kind) {
     case 'provision':
       return gone ? 'nothing is there' : null;

@@ -225,7 +225,7 @@ function endedByUs({ operation }: Instance, { exit }: End): boolean {
 }
 
 /** Somebody waits for an answer, or leased its time. Then the exit 0 of a lazy one is no sleep: it would be started, end, and be started without a count. */
-const awaited = ({ work }: Instance, at: number): boolean =>
+export const awaited = ({ work }: Instance, at: number): boolean =>
   work.open || (work.leaseUntil !== null && work.leaseUntil > at);
 
 /** It existed and is proved to exist no more. */

@@ -68,6 +68,10 @@ function checkSource(source: string, context: ManifestContext, fail: (message: s
     fail(`expected a source such as "git+https://host/repo#v1": it begins with one of ${listNames(allowed)}`);
     return;
   }
+  if (allowed.size === 0) {
+    fail('no target of this build can deliver plugins yet');
+    return;
+  }
   if (!allowed.has(scheme)) {
     const why = PLUGIN_SCHEMES.has(scheme) ? 'not allowed here (allow.pluginSources)' : 'not known';
     fail(

@@ -23,6 +23,8 @@ export async function apply(world: World, fleetName: string | null, ask: ApplyAs
     channels: world.channels,
     secrets: new Map<string, number>(),
     unsetSecrets: 'refuse' as const,
+    // No target delivers plugins yet: a declared one would keep its instance degraded for ever.
+    pluginSchemes: new Set<string>(),
     allowRelative: false,
     ...(fleetName !== null && { fleet: fleetName }),
   };
