@@ -220,10 +220,10 @@ check(
     const thief = world.custom({ ...RUN, volumes: { data: { path: '/data', name: theirs } } }, { name: 'thief' });
     const stranger = await world.stranger();
     for (const attempt of [
-      world.target.provision({ ...thief, fleet: 'other' }, STARTED, soon()),
-      stranger.provision(thief, STARTED, soon()),
+      () => world.target.provision({ ...thief, fleet: 'other' }, STARTED, soon()),
+      () => stranger.provision(thief, STARTED, soon()),
     ]) {
-      const error = await failure(attempt);
+      const error = await failure(attempt());
       assert.equal(error.detail.code, 'volume-taken');
       assert.equal(error.detail.class, 'terminal');
     }
