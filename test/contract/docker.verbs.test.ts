@@ -112,7 +112,7 @@ check(
 
 check(
   'L39 an instance whose container and volume are gone is not started empty, until its volume is back',
-  async (world) => {
+  async (world, t) => {
     const agent = world.custom({ ...RUN, volumes: { data: '/data' } });
     await world.target.provision(agent, STARTED, soon());
     const volume = await volumeOf(world, agent);
@@ -127,6 +127,7 @@ check(
       assert.equal(await hasVolume(world, volume), false);
     }
     await world.docker.createVolume({ Name: volume });
+  t.after(() => world.docker.getVolume(volume).remove());
     assert.equal((await world.target.provision(agent, STARTED, soon())).state, 'running');
     assert.equal(await volumeOf(world, agent), volume);
   },

@@ -5,6 +5,7 @@ import { eventProblem, readRow } from '../../src/core/event-shapes.ts';
 import type { EventRow } from '../../src/core/event-shapes.ts';
 import { EVENT_VERSIONS } from '../../src/core/events.ts';
 import type { NewEvent, StoredEvent } from '../../src/core/events.ts';
+import { PHASES, type Phase } from '../../src/core/model.ts';
 import { SAMPLE_EVENTS } from '../support/sample-events.ts';
 
 function rowOf(event: NewEvent): EventRow {
@@ -38,6 +39,27 @@ function assertQuarantined(row: EventRow, about: RegExp): void {
 const WRONG = [[true]];
 
 describe('reading a stored row', () => {
+  test('L17 every phase that can be decided can be stored and read again, and one that is none is refused aloud', () => {
+    const moved = (to: string): EventRow =>
+      rowOf({
+        type: 'tick.decided',
+        data: {
+          now: 1,
+          logic: 1,
+          actions: [],
+          transitions: [{ instance: 'a', uid: 'u', from: 'PENDING', to: to as Phase, rule: 'start' }],
+          holds: [],
+        },
+      });
+    for (const phase of PHASES) assert.equal(eventOf(moved(phase)).type, 'tick.decided', phase);
+    assertQuarantined(moved('HIBERNATING'), /transitions/);
+    for (const type of Object.keys(EVENT_VERSIONS))
+      assert.ok(
+        SAMPLE_EVENTS.some((event) => event.type === type),
+        type,
+      );
+  });
+
   test('every event type has a sample, and every sample comes back as it went in', () => {
     assert.deepEqual(new Set(SAMPLE_EVENTS.map((e) => e.type)), new Set(Object.keys(EVENT_VERSIONS)));
     for (const sample of SAMPLE_EVENTS) {
