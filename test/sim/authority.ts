@@ -78,7 +78,7 @@ export class Authority {
     return this.look(found);
   }
 
-  /** `meant`: the life that ran when it was asked. Whatever else it ends by then, nobody asked to. */
+  /** `meant`: the life that whoever asks believes to be there. Whatever else it ends, nobody asked to. */
   stop(uid: string, meant: string | null): Look {
     const found = this.need(uid);
     this.halt(found, meant);
@@ -112,9 +112,18 @@ export class Authority {
   }
 
   disk(uid: string): Disk {
-    const known = this.disks.get(uid) ?? { config: { hash: null, unusable: false }, plugins: new Map() };
+    const known = this.disks.get(uid) ?? { config: { hash: null, unusable: false }, writes: 0, plugins: new Map() };
     this.disks.set(uid, known);
     return known;
+  }
+
+  /** Writes to the disk of what exists, unless somebody else has since `seen` writes. */
+  write(uid: string, seen: number, change: (disk: Disk) => void): void {
+    const { disk } = this.need(uid);
+    if (disk.writes !== seen)
+      throw new TargetError(detail('conflict', 'instance', 'changed', 'somebody else wrote to it'));
+    disk.writes += 1;
+    change(disk);
   }
 
   private make(subject: Subject): SimResource {

@@ -51,8 +51,9 @@ export class TickChecks {
         this.tries.delete(event.uid);
       if (event.type === 'secret.rotated') this.tries.clear();
       if (event.type === 'command.issued' && event.data.verb === 'override') this.overriddenAt = event.at;
-      if (event.type === 'resource.observed' && event.data.state === 'missing' && event.uid !== undefined)
-        this.saidMissing(event.uid, event.seq, event.at);
+      if (event.type !== 'resource.observed' || event.data.state !== 'missing' || event.uid === undefined) continue;
+      // Said by an owner that was asleep, it may be too old to be believed.
+      if (state.instances.get(event.uid)?.resource?.seq === event.seq) this.saidMissing(event.uid, event.seq, event.at);
     }
     for (const action of report.decision.actions) {
       const inst = state.instances.get(action.uid);

@@ -200,7 +200,7 @@ const deleted = (inst: Instance, data: Deletion): NewEvent => ({
 const again = (inst: Instance, spec: Spec, revision: string): NewEvent =>
   declared(inst.name, inst.uid, inst.generation + 1, spec, revision);
 
-const declared = (name: string, uid: string, generation: number, spec: Spec, revision: string): NewEvent => ({
+export const declared = (name: string, uid: string, generation: number, spec: Spec, revision: string): NewEvent => ({
   type: 'spec.applied',
   instance: name,
   uid,

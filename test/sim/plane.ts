@@ -19,7 +19,7 @@ export const FLEET = 'sim';
 export interface PlaneWatch {
   ticked(plane: Plane, fleet: Fleet, report: TickReport): void;
   /** It is about to touch the world. */
-  acts(plane: Plane, verb: Verb, subject: Subject): void;
+  acts(plane: Plane, verb: Verb, subject: Subject): string | null;
   /** It killed itself between a commit and what follows from it. */
   died(plane: Plane): void;
 }
@@ -88,9 +88,7 @@ export class Plane {
     if (authority === undefined) return null;
     return simTarget(authority, this.world, {
       hear: (run) => this.scope.hear(run),
-      acts: (verb, subject) => {
-        if (!this.scope.dead) this.watch.acts(this, verb, subject);
-      },
+      acts: (verb, subject) => (this.scope.dead ? null : this.watch.acts(this, verb, subject)),
     });
   }
 

@@ -115,7 +115,7 @@ export class Planes implements PlaneWatch {
   }
 
   /** At the moment of touching the world: by an owner, for an operation in flight, and never against what was asked before it. */
-  acts(plane: Plane, verb: Verb, { uid, instance }: Subject): void {
+  acts(plane: Plane, verb: Verb, { uid, instance }: Subject): string | null {
     const { truth } = this.world;
     const who = `${plane.name} calls ${verb} of ${instance} (${uid})`;
     const { fleet } = plane;
@@ -124,13 +124,13 @@ export class Planes implements PlaneWatch {
       truth.breach(
         `${who} though it does not own the fleet: its epoch is ${fleet?.loop.epoch ?? 'over'}, ${inForce} is in force`,
       );
-      return;
+      return null;
     }
     const inst = fleet.loop.state.instances.get(uid);
     const operation = inst?.operation ?? null;
     if (operation === null) {
       truth.breach(`${who} without an operation in flight`);
-      return;
+      return null;
     }
     const decided = this.disk.fleets.get(FLEET)?.rows[operation.seq - 1];
     if (typeof decided?.data !== 'string' || !decided.data.includes(`"${operation.id}"`)) {
@@ -141,5 +141,6 @@ export class Planes implements PlaneWatch {
       truth.breach(`${who} for ${operation.id}, decided at ${operation.seq} when it was desired ${desired}`);
     if (operation.kind === 'sleep' && inst?.work.open === true)
       truth.breach(`${who} to put it to sleep while it has work`);
+    return inst?.resource?.incarnation ?? null;
   }
 }

@@ -4,6 +4,8 @@ import type { Exit, InstalledPlugin, Look, Spec } from '../../src/core/model.ts'
 /** What was delivered to the disk that an instance starts from; it outlives the resource, as a volume does. */
 export interface Disk {
   config: { readonly hash: string | null; readonly unusable: boolean };
+  /** Writes so far: one that was asked before another came is refused, as an optimistic write is. */
+  writes: number;
   readonly plugins: Map<string, InstalledPlugin>;
 }
 

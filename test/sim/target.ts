@@ -2,14 +2,14 @@
  * The simulated target: the port, over one simulated authority. Each life of the control plane has its own; when that life
  * is killed, what it had asked for still happens, but nobody hears of it.
  */
-import type { JsonObject } from '../../src/core/model.ts';
+import type { JsonObject, Look } from '../../src/core/model.ts';
 import type { ConfigAbility, PluginAbility, Subject, Target, TargetTraits } from '../../src/ports/target.ts';
 import type { Authority } from './authority.ts';
 import { call, listing, type CallWorld } from './calls.ts';
 import { GONE } from './resource.ts';
 import type { Truth } from './truth.ts';
 
-const SIM_TRAITS: TargetTraits = {
+export const SIM_TRAITS: TargetTraits = {
   type: 'sim',
   deadlinesMs: {
     provision: 60_000,
@@ -32,8 +32,8 @@ const SIM_TRAITS: TargetTraits = {
 export interface Asker {
   /** Runs what reached it: now, when it wakes, or never. */
   hear(run: () => void): void;
-  /** It is about to ask for something. */
-  acts(verb: Verb, subject: Subject): void;
+  /** It is about to ask for something. Answers which life it believes to be there. */
+  acts(verb: Verb, subject: Subject): string | null;
 }
 
 /** What is asked of an authority, in the words of the checks. */
@@ -73,15 +73,13 @@ export function simTarget(authority: Authority, world: TargetWorld, asker: Asker
     verb: Verb,
     subject: Subject,
     signal: AbortSignal,
-    effect: () => T,
+    effect: (meant: string | null) => T,
     nothing: (() => T) | null = null,
   ): Promise<T> => {
-    asker.acts(verb, subject);
+    const meant = asker.acts(verb, subject);
     world.asked(subject.uid);
-    return heard(call(world, authority, verb, signal, effect, nothing));
+    return heard(call(world, authority, verb, signal, () => effect(meant), nothing));
   };
-  /** The life that runs when something is asked: whatever runs when it is done, that one was meant. */
-  const life = (uid: string): string | null => authority.resources.get(uid)?.incarnation ?? null;
   const asItIs = (uid: string) => () => authority.look(authority.need(uid));
 
   const config: ConfigAbility = {
@@ -91,28 +89,36 @@ export function simTarget(authority: Authority, world: TargetWorld, asker: Asker
         found.inForce = subject.configHash;
         return { applied: subject.configHash ?? '', observed: found.inForce ?? '' };
       }),
-    persist: (subject, signal) =>
-      act('persist config', subject, signal, () => {
+    persist(subject, signal) {
+      const seen = authority.disk(subject.uid).writes;
+      return act('persist config', subject, signal, () => {
         const value = subject.spec.config?.value as JsonObject | null | undefined;
-        authority.need(subject.uid).disk.config = { hash: subject.configHash, unusable: value?.['unusable'] === true };
+        authority.write(subject.uid, seen, (disk) => {
+          disk.config = { hash: subject.configHash, unusable: value?.['unusable'] === true };
+        });
         return { persisted: subject.configHash ?? '' };
-      }),
+      });
+    },
   };
 
   const plugins: PluginAbility = {
-    install: (subject, source, signal) =>
-      act('install plugin', subject, signal, () => {
+    install(subject, source, signal) {
+      const seen = authority.disk(subject.uid).writes;
+      return act('install plugin', subject, signal, () => {
         const declared = subject.spec.plugins.find((plugin) => plugin.source === source);
         const ref = declared?.ref ?? null;
         const sha = declared?.track === true ? (world.heads.get(source) ?? 'sha-0') : `sha-${ref}`;
         const made = { source, ref, sha, treeDigest: `tree-${sha}` };
-        authority.need(subject.uid).disk.plugins.set(source, made);
+        authority.write(subject.uid, seen, (disk) => disk.plugins.set(source, made));
         return made;
-      }),
-    uninstall: (subject, source, signal) =>
-      act('uninstall plugin', subject, signal, () => {
-        authority.need(subject.uid).disk.plugins.delete(source);
-      }),
+      });
+    },
+    uninstall(subject, source, signal) {
+      const seen = authority.disk(subject.uid).writes;
+      return act('uninstall plugin', subject, signal, () => {
+        authority.write(subject.uid, seen, (disk) => disk.plugins.delete(source));
+      });
+    },
   };
 
   return {
@@ -147,19 +153,15 @@ export function simTarget(authority: Authority, world: TargetWorld, asker: Asker
         () => GONE,
       ),
     start: (subject, signal) => act('start', subject, signal, () => authority.start(subject), asItIs(subject.uid)),
-    stop(subject, signal) {
-      const meant = life(subject.uid);
-      return act('stop', subject, signal, () => authority.stop(subject.uid, meant), asItIs(subject.uid));
-    },
+    stop: (subject, signal) =>
+      act('stop', subject, signal, (meant) => authority.stop(subject.uid, meant), asItIs(subject.uid)),
     update(subject, { unstarted }, signal) {
-      const meant = life(subject.uid);
       const verb = unstarted ? 'update unstarted' : 'update';
-      return act(verb, subject, signal, () => authority.update(subject, unstarted, meant), asItIs(subject.uid));
+      const effect = (meant: string | null): Look => authority.update(subject, unstarted, meant);
+      return act(verb, subject, signal, effect, asItIs(subject.uid));
     },
-    destroy(subject, _how, signal) {
-      const meant = life(subject.uid);
-      return act('destroy', subject, signal, () => authority.destroy(subject.uid, meant));
-    },
+    destroy: (subject, _how, signal) =>
+      act('destroy', subject, signal, (meant) => authority.destroy(subject.uid, meant)),
     watch: (_deployment, tell) =>
       authority.watch((resource, look) =>
         asker.hear(() => tell({ kind: 'changed', fleet: resource.fleet, uid: resource.uid, look })),
