@@ -34,6 +34,7 @@ import { createServer } from 'node:http';
 import { createHash } from 'node:crypto';
 const number = (name) => Number(process.env[name] ?? 0);
 let stopping = false;
+let late = 0;
 const server = createServer((incoming, outgoing) => {
   const url = new URL(incoming.url, 'http://agent');
   const ms = Number(url.searchParams.get('ms') ?? 0);
@@ -44,7 +45,10 @@ const server = createServer((incoming, outgoing) => {
       const lines = setInterval(() => outgoing.write('line of ' + process.pid + '\\n'), 20);
       setTimeout(() => (clearInterval(lines), outgoing.end('done\\n')), ms);
       outgoing.on('close', () => clearInterval(lines));
-    } else setTimeout(() => outgoing.end(JSON.stringify({ pid: process.pid, url: incoming.url, headers: incoming.headers, body, stopping })), ms);
+    } else {
+      if (ms > 0) late += 1;
+      setTimeout(() => outgoing.end(JSON.stringify({ pid: process.pid, url: incoming.url, headers: incoming.headers, body, stopping, late })), ms);
+    }
   });
 });
 server.on('upgrade', (incoming, socket) => {
@@ -120,6 +124,8 @@ interface Said {
   readonly headers: { readonly [name: string]: string };
   readonly body: string;
   readonly stopping: boolean;
+  /** Requests that it answers late, so far. */
+  readonly late: number;
 }
 
 function through(
@@ -243,10 +249,10 @@ describe('waking through the proxy', () => {
   });
 
   test('an agent that crashes under a request is started again, and the next request answered by that life', async () => {
-    const fleet = await sleeper('crash');
+    await sleeper('crash');
     const first = (await through('crash', '/')).body.pid;
     const lost = through('crash', '/slow?ms=60000');
-    await until('it is asked', async () => (await fleet.get('bot')).phase === 'RUNNING');
+    await until('it is asked', async () => (await through('crash', '/')).body.late > 0);
     process.kill(first, 'SIGKILL');
     const answer = await lost;
     assert.equal(answer.status, 502);
