@@ -4,7 +4,7 @@ import type { Planes } from './planes.ts';
 import type { Chance } from './prng.ts';
 import type { SimWorld } from './world.ts';
 
-export const BEAT_EVERY_MS = 20_000;
+const BEAT_EVERY_MS = 20_000;
 
 export function beatForever(world: SimWorld, chance: Chance, planes: Planes): void {
   const { clock, weather } = world;

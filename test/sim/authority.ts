@@ -19,6 +19,8 @@ export interface Mood {
   emptyListings: number;
   /** Another authority answers under this name. */
   foreign: boolean;
+  /** Tells of nothing by itself. */
+  quiet: boolean;
   /** Two resources are shown under one ref. */
   shared: readonly string[];
 }
@@ -34,7 +36,7 @@ export class Authority {
   /** It restarts by itself what it was told to keep running. */
   readonly restarts: boolean;
   readonly resources = new Map<string, SimResource>();
-  readonly mood: Mood = { down: false, emptyListings: 0, foreign: false, shared: [] };
+  readonly mood: Mood = { down: false, emptyListings: 0, foreign: false, quiet: false, shared: [] };
   private readonly disks = new Map<string, Disk>();
   /** Told of ends, as an engine's event stream tells: late, twice, or not at all. */
   private readonly tellers = new Set<Teller>();
@@ -176,6 +178,7 @@ export class Authority {
     this.set(resource, { state: 'running', incarnation, exit: null, inForce: hash, agent: { ...WELL } });
     if (unusable) this.endsSoon(resource, exitOf(78), 1_000);
     else if (resource.image.startsWith('crashy')) this.endsSoon(resource, exitOf(1), 20_000);
+    else if (resource.image.startsWith('ends')) this.endsSoon(resource, exitOf(Number(resource.image.slice(5))), 200);
     else if (resource.image.startsWith('finite') && !this.weather.calm) this.endsSoon(resource, exitOf(0), 3_600_000);
   }
 
@@ -252,7 +255,7 @@ export class Authority {
 
   private tell(resource: SimResource): void {
     const look = this.look(resource);
-    if (this.weather.is('notice-lost')) return;
+    if (this.mood.quiet || this.weather.is('notice-lost')) return;
     const delayMs = this.weather.is('notice-late') ? this.chance.int(100, 60_000) : 1;
     const tellers = (): void => {
       for (const teller of this.tellers) teller(resource, look);

@@ -14,10 +14,24 @@ const HANGS_MS = 3_600_000;
 /** Later than any deadline and its grace. */
 const LATE_MS = { from: 100_000, to: 200_000 };
 
+/** How one call goes wrong in a scripted story. */
+export type Twist =
+  /** Nothing is done, and nothing answers, until it is aborted. */
+  | { readonly kind: 'hangs' }
+  /** It is done at once, and nobody hears of it. */
+  | { readonly kind: 'unanswered' }
+  /** Done and answered only after `ms`, deaf to any abort. A listing shows what was there when it began. */
+  | { readonly kind: 'late'; readonly ms: number }
+  /** Takes `ms`, and hears its abort. */
+  | { readonly kind: 'slow'; readonly ms: number }
+  | { readonly kind: 'fails'; readonly error: TargetError };
+
 export interface CallWorld {
   readonly clock: SimClock;
   readonly chance: Chance;
   readonly weather: Weather;
+  /** What a script says of the next call of that verb; null: nothing. */
+  twist(what: string, uid: string | null): Twist | null;
   /** Kills the control plane that lives now. */
   crash(): void;
 }
@@ -30,9 +44,12 @@ export async function call<T>(
   signal: AbortSignal,
   effect: () => T,
   nothing: (() => T) | null,
+  uid: string | null = null,
 ): Promise<T> {
   const { weather } = world;
-  await arrive(world, signal);
+  const twist = world.twist(what, uid);
+  if (twist === null) await arrive(world, signal);
+  else await twisted(world, twist, signal, effect);
   refuse(authority, what);
   if (weather.is('error-before')) throw failure('transient', 'instance', 'flaky', `${what}: it did not work this time`);
   if (weather.is('target-error')) throw failure('transient', 'target', 'engine', `${what}: the engine is out of order`);
@@ -54,6 +71,11 @@ export async function listing(
 ): Promise<{ identity: string; items: ListedResource[] }> {
   const { weather } = world;
   const taken = shown(authority);
+  const twist = world.twist('list', null);
+  if (twist?.kind === 'late') {
+    await after(world, twist.ms);
+    return { identity: authority.identity, items: taken };
+  }
   await wait(world, weather.is('listing-hangs') ? HANGS_MS : latencyMs(world), signal);
   refuse(authority, 'list');
   if (weather.is('listing-fails'))
@@ -80,12 +102,30 @@ function refuse(authority: Authority, what: string): void {
 
 const failure = (...words: Parameters<typeof detail>): TargetError => new TargetError(detail(...words));
 
+async function twisted(world: CallWorld, twist: Twist, signal: AbortSignal, effect: () => unknown): Promise<void> {
+  switch (twist.kind) {
+    case 'hangs':
+      return wait(world, HANGS_MS, signal);
+    case 'unanswered':
+      effect();
+      return wait(world, HANGS_MS, signal);
+    case 'late':
+      return after(world, twist.ms);
+    case 'slow':
+      return wait(world, twist.ms, signal);
+    case 'fails':
+      throw twist.error;
+  }
+}
+
+const after = ({ clock }: CallWorld, ms: number): Promise<void> => new Promise((resolve) => clock.after(ms, resolve));
+
 /** The way there: quick, slow, or too slow; one that does not hear its abort arrives all the same, late. */
 function arrive(world: CallWorld, signal: AbortSignal): Promise<void> {
   const { weather, chance } = world;
   if (!weather.is('hang')) return wait(world, latencyMs(world), signal);
   if (!weather.is('late')) return wait(world, HANGS_MS, signal);
-  return new Promise((resolve) => world.clock.after(chance.int(LATE_MS.from, LATE_MS.to), () => resolve()));
+  return after(world, chance.int(LATE_MS.from, LATE_MS.to));
 }
 
 function latencyMs({ weather, chance }: CallWorld): number {

@@ -9,7 +9,7 @@ const PROBE = HEALTH === null ? null : { ...HEALTH, everyMs: 30_000, silentAfter
 const SOURCES = ['git+file:///srv/notes', 'git+file:///srv/search'];
 
 /** Most images are good; some crash soon, some end by themselves, some cannot be started at all, or only say that they were. */
-export function image(chance: Chance, version: number): string {
+function image(chance: Chance, version: number): string {
   const draw = chance.next();
   if (draw < 0.04) return `crashy:${version}`;
   if (draw < 0.06) return `impossible:${version}`;

@@ -104,7 +104,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: 'core/fold/resource.ts',
     from: 'began < inst.operationSeq;',
     to: 'began < 0;',
-    violates: /is said, and (it runs|was asked)|is said to be missing|invariant/,
+    violates: /is said, and (it runs|was asked)|is said to be missing|did not converge|invariant/,
   },
   {
     does: 'says the end of a life again when it is told again',

@@ -9,7 +9,7 @@ import { call, listing, type CallWorld } from './calls.ts';
 import { GONE } from './resource.ts';
 import type { Truth } from './truth.ts';
 
-export const SIM_TRAITS: TargetTraits = {
+const SIM_TRAITS: TargetTraits = {
   type: 'sim',
   deadlinesMs: {
     provision: 60_000,
@@ -78,7 +78,7 @@ export function simTarget(authority: Authority, world: TargetWorld, asker: Asker
   ): Promise<T> => {
     const meant = asker.acts(verb, subject);
     world.asked(subject.uid);
-    return heard(call(world, authority, verb, signal, () => effect(meant), nothing));
+    return heard(call(world, authority, verb, signal, () => effect(meant), nothing, subject.uid));
   };
   const asItIs = (uid: string) => () => authority.look(authority.need(uid));
 

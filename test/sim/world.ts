@@ -6,6 +6,7 @@ import { Authority } from './authority.ts';
 import { SimClock } from './clock.ts';
 import type { Chance } from './prng.ts';
 import { isAlive, type SimResource } from './resource.ts';
+import type { Twist } from './calls.ts';
 import type { TargetWorld } from './target.ts';
 import { Truth } from './truth.ts';
 import { Weather } from './weather.ts';
@@ -21,6 +22,8 @@ export class SimWorld implements TargetWorld {
   readonly mutedUntil = new Map<string, number>();
   /** Uids with an open request at the wake proxy. */
   readonly visited = new Set<string>();
+  /** What the script of a story has in store for calls of a verb (and a uid, if it names one), in order. */
+  readonly twists: { readonly what: string; readonly uid: string | null; readonly twist: Twist }[] = [];
   /** Nobody reaches the store. */
   storeDown = false;
   /** Set by whoever runs control planes in this world. */
@@ -37,6 +40,11 @@ export class SimWorld implements TargetWorld {
 
   crash(): void {
     this.onCrash();
+  }
+
+  twist(what: string, uid: string | null): Twist | null {
+    const at = this.twists.findIndex((one) => one.what === what && (one.uid === null || one.uid === uid));
+    return at < 0 ? null : (this.twists.splice(at, 1)[0]?.twist ?? null);
   }
 
   /** Something is asked of the world: now and then its operator thinks better of it before it is done. */
