@@ -188,14 +188,22 @@ export class LivenessWatch {
   private look(): void {
     if (this.stopping.signal.aborted) return;
     this.listen();
-    this.lookOn(this.everybody());
+    this.lookOn(this.loop.state.instances.values());
   }
 
-  /** In portions: at 50,000 agents one look at all of them would keep every heartbeat waiting. */
-  private lookOn(looking: Iterator<undefined>): void {
+  /**
+   * In portions: at 50,000 agents one look at all of them would keep every heartbeat waiting. (A generator that yields after
+   * each of them reads better, and takes three times as long.)
+   */
+  private lookOn(looking: Iterator<Instance>): void {
     if (this.stopping.signal.aborted) return;
     for (let n = 0; n < LOOK_PORTION; n += 1) {
-      if (looking.next().done !== true) continue;
+      const next = looking.next();
+      if (next.done !== true) {
+        this.lookAt(next.value);
+        continue;
+      }
+      this.dropGone();
       this.offer();
       this.cancelTimer = this.clock.after(LOOK_EVERY_MS, () => this.look());
       return;
@@ -203,23 +211,17 @@ export class LivenessWatch {
     this.cancelTimer = this.clock.after(1, () => this.lookOn(looking));
   }
 
-  private *everybody(): Generator<undefined> {
+  private lookAt(inst: Instance): void {
+    if (this.isSilent(inst)) this.due.add(inst.uid);
+    if (inst.spec.health !== null) this.ask(inst);
+    const heard = this.heard.get(inst.uid);
+    if (heard !== undefined && (heard.unjudged || (heard.early && inst.operation === null))) this.again(inst, heard);
+  }
+
+  private dropGone(): void {
     const { instances } = this.loop.state;
-    for (const inst of instances.values()) {
-      if (this.isSilent(inst)) this.due.add(inst.uid);
-      if (inst.spec.health !== null) this.ask(inst);
-      const heard = this.heard.get(inst.uid);
-      if (heard !== undefined && (heard.unjudged || (heard.early && inst.operation === null))) this.again(inst, heard);
-      yield;
-    }
-    for (const uid of this.heard.keys()) {
-      if (!instances.has(uid)) this.heard.delete(uid);
-      yield;
-    }
-    for (const uid of this.asked.keys()) {
-      if (!instances.has(uid)) this.asked.delete(uid);
-      yield;
-    }
+    for (const uid of this.heard.keys()) if (!instances.has(uid)) this.heard.delete(uid);
+    for (const uid of this.asked.keys()) if (!instances.has(uid)) this.asked.delete(uid);
   }
 
   /** What was put off: said too soon after something else, or before its life was known to have begun. */

@@ -127,7 +127,7 @@ check(
       assert.equal(await hasVolume(world, volume), false);
     }
     await world.docker.createVolume({ Name: volume });
-  t.after(() => world.docker.getVolume(volume).remove());
+    t.after(() => world.docker.getVolume(volume).remove());
     assert.equal((await world.target.provision(agent, STARTED, soon())).state, 'running');
     assert.equal(await volumeOf(world, agent), volume);
   },

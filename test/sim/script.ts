@@ -65,7 +65,7 @@ export class Script {
         try {
           checks.check(fleet, report, this.planes.ownedForMs);
         } catch (error) {
-          this.failures.push(error instanceof Error ? error : new Error(String(error)));
+          this.fail(error);
         }
       },
     });
@@ -105,7 +105,11 @@ export class Script {
   private write(events: readonly NewEvent[]): void {
     this.store
       .append(FLEET, events, () => this.planes.fleet?.loop.time() ?? 0)
-      .catch((error: Error) => this.failures.push(error));
+      .catch((error: unknown) => this.fail(error));
+  }
+
+  private fail(error: unknown): void {
+    this.failures.push(error instanceof Error ? error : new Error(String(error)));
   }
 
   private heard(before: number): void {
