@@ -64,6 +64,11 @@ export const FOLLOW_POLL_MS = 500;
  * shortest wait of its restart policy, so that this reaches into no earlier life.
  */
 export const START_STAMP_MS = 90;
+/**
+ * The same for the last words of a life: on a busy host an agent that ends at once has spoken up to half a second before the
+ * engine says that it started. Better a line of the life before than none of the one that ended.
+ */
+export const LAST_WORDS_STAMP_MS = 1_000;
 
 export const EXEC_OUTPUT_BYTES = 1024 * 1024;
 

@@ -6,7 +6,14 @@ import type { ContainerInspectInfo } from 'dockerode';
 import { EXIT_OUTPUT_BYTES } from '../../core/limits.ts';
 import { pause } from '../wait.ts';
 import type { Engine } from './engine.ts';
-import { EXIT_OUTPUT_LINES, EXIT_OUTPUT_MS, FOLLOW_POLL_MS, START_STAMP_MS, TAIL_LINES } from './limits.ts';
+import {
+  EXIT_OUTPUT_LINES,
+  EXIT_OUTPUT_MS,
+  FOLLOW_POLL_MS,
+  LAST_WORDS_STAMP_MS,
+  START_STAMP_MS,
+  TAIL_LINES,
+} from './limits.ts';
 import { framesOf } from './lines.ts';
 import { incarnationOf, lifeBegan, stamp } from './looks.ts';
 
@@ -81,9 +88,11 @@ export async function earlierOutput(
 /** When the last life of a container that has ended was. */
 export function lastLife(info: ContainerInspectInfo): Span {
   const { StartedAt, FinishedAt } = info.State;
+  // Where the engine restarts it by itself, the life before is close; elsewhere a wider reach costs nothing.
+  const reachMs = info.RestartCount > 0 ? START_STAMP_MS : LAST_WORDS_STAMP_MS;
   return {
-    since: lifeBegan(info, START_STAMP_MS),
-    until: FinishedAt > StartedAt ? stamp(FinishedAt, -START_STAMP_MS) : null,
+    since: lifeBegan(info, reachMs),
+    until: FinishedAt > StartedAt ? stamp(FinishedAt, -reachMs) : null,
   };
 }
 
