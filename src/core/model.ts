@@ -288,6 +288,8 @@ export interface Operation {
   readonly abort: { readonly at: number; readonly reason: string } | null;
   /** Its cause was already counted as a failure when it was decided. */
   readonly counted: boolean;
+  /** It was the first to be sent to end the present life. */
+  readonly endsLife?: boolean;
 }
 
 export type HoldReason =

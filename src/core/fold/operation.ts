@@ -52,6 +52,8 @@ export function beginOperation(
   targetOf(state, inst.spec.target).inFlight[budgetOf(kind)] += 1;
   const life = inst.resource;
   if (ENDS_LIFE.has(kind) && life !== null && life.state !== 'missing' && life.state !== 'stopped') {
+    // An earlier operation, given up but perhaps not over, may have been sent to end the same life.
+    inst.operation = { ...operation, endsLife: inst.endingIncarnation !== life.incarnation };
     inst.endingIncarnation = life.incarnation;
   }
   if (kind === 'update' || kind === 'destroy') inst.removing = true;
@@ -123,8 +125,8 @@ export function operationEnded(
     // Destroyed, and proved gone: a deletion is done with it. What listings alone say to be gone may be there yet (L54).
     inst.removing = operation.kind === 'destroy' && data.saw.state === 'missing';
     // It proved not to have touched the life it was sent to end: a later end of that life is nobody's wish.
-    if (data.outcome === 'failed' && data.saw.state === 'running' && before?.incarnation === data.saw.incarnation)
-      inst.endingIncarnation = null;
+    const untouched = data.saw.state === 'running' && before?.incarnation === data.saw.incarnation;
+    if (data.outcome === 'failed' && untouched && operation.endsLife === true) inst.endingIncarnation = null;
   }
   closeOperation(state, inst, event.seq);
   switch (data.outcome) {
