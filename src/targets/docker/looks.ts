@@ -89,15 +89,19 @@ export function exitWith(code: number, oom: boolean, output: string | null): Exi
   return { code, signal, oom, output };
 }
 
-/** When output of the present (or last) life can begin, as the engine counts seconds; null: with the container itself. */
+/**
+ * When output of the present (or last) life can begin, as the engine counts seconds; null: with the container itself.
+ *
+ * While it runs, the end before it is known exactly. Once it has ended, both stamps are its own, and for one that ends at once
+ * the end may be stamped first: the engine stamps a start only after it has begun it.
+ */
 export function lifeBegan(
-  { State: { StartedAt, FinishedAt } }: ContainerInspectInfo,
+  { State: { StartedAt, FinishedAt, Running, Restarting } }: ContainerInspectInfo,
   startStampMs: number,
 ): string | null {
   if (StartedAt === NEVER) return null;
-  // While it runs, the end before is known exactly.
-  if (FinishedAt < StartedAt) return FinishedAt === NEVER ? null : stamp(FinishedAt, 0);
-  return stamp(StartedAt, startStampMs);
+  if (Running && !Restarting) return FinishedAt === NEVER ? null : stamp(FinishedAt, 0);
+  return stamp(FinishedAt !== NEVER && FinishedAt < StartedAt ? FinishedAt : StartedAt, startStampMs);
 }
 
 /** "2026-01-01T00:00:00.123456789Z" → "1767225600.123456789", less so many milliseconds. */
