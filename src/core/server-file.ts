@@ -30,6 +30,8 @@ export interface ServerFile {
   readonly targets: ReadonlyMap<string, NamedTarget>;
   readonly retention: { readonly days: number; readonly events: number };
   readonly sentryDsn: string | null;
+  /** `perInstance`: metrics of each instance, too, as far as their bound allows. */
+  readonly metrics: { readonly perInstance: boolean };
 }
 
 /** What manifests may ask for; by default nothing that reaches past the agent's own box. */
@@ -126,6 +128,7 @@ const fileSchema = z.strictObject({
     .string()
     .regex(/^https?:\/\/[^\s@/]+@\S+\/\d+$/, 'expected a Sentry DSN: "https://key@host/project"')
     .optional(),
+  metrics: z.strictObject({ perInstance: z.boolean().optional() }).optional(),
 });
 
 function checkTarget(
@@ -167,6 +170,7 @@ function withDefaults(document: z.infer<typeof fileSchema>): ServerFile {
     targets: new Map(targets),
     retention: { days: retention.days ?? DEFAULT_RETENTION.days, events: retention.events ?? DEFAULT_RETENTION.events },
     sentryDsn: document.sentryDsn ?? null,
+    metrics: { perInstance: document.metrics?.perInstance ?? false },
   };
 }
 

@@ -93,7 +93,7 @@ async function assemble(
     });
   };
   const targets = new Targets(make, store.deployment, clock, log);
-  const metrics = new Metrics();
+  const metrics = new Metrics({ clock, version: VERSION, perInstance: serverFile.metrics.perInstance });
   const runtime = new Runtime(`${process.pid}-${randomBytes(4).toString('hex')}`, {
     store,
     clock,

@@ -1,187 +1,177 @@
 /**
- * Counts what the loop does, by real outcomes (L42). Label sets are bounded: by fleet, never by instance. Everything is
- * zero-initialised, so that "no data" means that nobody answers.
+ * Counts what the loops do, by real outcomes (L42), and tells how the fleets stand whenever somebody asks. The metrics
+ * themselves, and the bounds of their labels, are in `observe/families`.
  */
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import { PHASES, type ActionType, type FlapKind, type HoldReason, type OperationKind } from '../core/model.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { FleetState, Instance } from '../core/model.ts';
+import { EffectOutcomes } from '../observe/effects.ts';
+import { Families } from '../observe/families.ts';
+import { Heals } from '../observe/heals.ts';
+import { TROUBLES, VALUES, type Trouble } from '../observe/label-values.ts';
+import { INSTANCES_WITH_METRICS } from '../observe/limits.ts';
 import type { Fleet } from './fleet.ts';
 import type { TickReport } from './loop.ts';
 import type { Runtime } from './runtime.ts';
 import type { Targets } from './targets.ts';
 
-const OPERATIONS: readonly OperationKind[] = [
-  'provision', 'start', 'stop', 'sleep', 'restart', 'update', 'destroy',
-  'apply-config', 'persist-config', 'install-plugin', 'uninstall-plugin', 'probe',
-]; // prettier-ignore
-const MARKS: readonly ActionType[] = [
-  'abort',
-  'abandon',
-  'forget',
-  'forgive',
-  'rollout-proved',
-  'rollout-failed',
-  'rollout-left',
-];
-const OUTCOMES = ['attempted', 'succeeded', 'failed'] as const;
-const FLAPS: readonly FlapKind[] = [
-  'process_exited',
-  'container_stopped',
-  'container_missing',
-  'instance_terminated',
-  'instance_stopped',
-];
-const HOLDS: readonly HoldReason[] = [
-  'unsynced', 'target-stale', 'target-refused', 'quarantined', 'conflict', 'operator-hold', 'breaker', 'blast-radius',
-  'backoff', 'gave-up', 'rollout', 'rollout-failed', 'budget', 'busy', 'predecessor',
-]; // prettier-ignore
-const INVARIANTS = 13;
-const MAX_IN_FLIGHT = 10_000;
+export interface MetricsWorld {
+  readonly clock: Clock;
+  readonly version: string;
+  /** The server file asks for metrics of each instance. */
+  readonly perInstance?: boolean;
+}
 
-const isOperation = (type: ActionType): type is OperationKind => (OPERATIONS as readonly ActionType[]).includes(type);
+/** What is remembered of one fleet between two scrapes. */
+interface Kept {
+  readonly effects: EffectOutcomes;
+  readonly heals: Heals;
+  drained: number;
+  /** By the wall clock, s; 0: it never ticked. */
+  lastTickWall: number;
+  lastTickMono: number;
+}
 
 export class Metrics {
-  private readonly registry = new Registry();
-  private readonly known = new Set<string>();
-  /** Kinds of the operations in flight, by id. Those of an owner before us may never be told of: bounded, the oldest goes. */
-  private readonly inFlight = new Map<string, OperationKind>();
-  private readonly drained = this.gauge('holdfast_tick_events_drained', 'Events drained by the last tick.', ['fleet']);
-  private readonly actions = this.counter('holdfast_actions_total', 'Actions decided.', ['fleet', 'type']);
-  private readonly effects = this.counter('holdfast_effects_total', 'Effects by real outcome.', [
-    'fleet',
-    'type',
-    'outcome',
-  ]);
-  private readonly violations = this.counter('holdfast_invariant_violations_total', 'Invariants found broken.', [
-    'fleet',
-    'invariant',
-  ]);
-  private readonly flaps = this.counter('holdfast_flaps_total', 'Stops and disappearances nobody asked for.', [
-    'fleet',
-    'kind',
-  ]);
-  private readonly duration = new Histogram({
-    name: 'holdfast_tick_duration_seconds',
-    help: 'Wall clock of a tick.',
-    labelNames: ['fleet'],
-    buckets: [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5],
-    registers: [this.registry],
-  });
-  private readonly lastTick = this.gauge(
-    'holdfast_last_tick_timestamp_seconds',
-    'When the last tick succeeded (wall clock).',
-    ['fleet'],
-  );
-  private readonly pending = this.gauge('holdfast_pending_events', 'Facts that are not in the log yet.', ['fleet']);
-  private readonly instances = this.gauge('holdfast_instances', 'Instances by phase.', ['fleet', 'phase']);
-  private readonly holds = this.gauge('holdfast_holds', 'Instances by what holds them.', ['fleet', 'reason']);
-  private readonly head = this.gauge('holdfast_log_head', 'Last event of the log.', ['fleet']);
-  private readonly heartbeats = this.counter('holdfast_heartbeats_total', 'Heartbeats heard.', ['fleet']);
-  private readonly observations = this.counter(
-    'holdfast_observations_total',
-    'Looks taken, and those that became facts.',
-    ['target', 'written'],
-  );
+  private readonly families = new Families();
+  private readonly known = new Map<string, Kept>();
+  private readonly world: MetricsWorld;
 
-  private gauge(name: string, help: string, labelNames: string[]): Gauge {
-    return new Gauge({ name, help, labelNames, registers: [this.registry] });
+  constructor(world: MetricsWorld) {
+    this.world = world;
   }
 
-  private counter(name: string, help: string, labelNames: string[]): Counter {
-    return new Counter({ name, help, labelNames, registers: [this.registry] });
-  }
-
-  /** One committed tick. Whatever of an effect is not a success is a failure. */
-  ticked({ name: fleet }: Fleet, report: TickReport): void {
-    this.zero(fleet);
-    this.drained.set({ fleet }, report.drained);
-    this.duration.observe({ fleet }, report.durationMs / 1000);
-    this.lastTick.set({ fleet }, Date.now() / 1000);
-    for (const { invariant } of report.violations) this.violations.inc({ fleet, invariant: String(invariant) });
-    for (const event of report.events) {
-      switch (event.type) {
-        case 'tick.decided':
-          for (const { type, operation } of event.data.actions) {
-            this.actions.inc({ fleet, type });
-            if (operation === undefined) continue;
-            if (isOperation(type)) this.begun(fleet, operation, type);
-            else if (type === 'abandon') this.ended(fleet, operation, 'failed');
-          }
-          break;
-        case 'operation.ended':
-          this.ended(fleet, event.data.operation, event.data.outcome === 'succeeded' ? 'succeeded' : 'failed');
-          break;
-        case 'flap.observed':
-          this.flaps.inc({ fleet, kind: event.data.kind });
-          break;
-        default:
-      }
+  /** One committed tick. */
+  ticked({ name: fleet, loop }: Fleet, { drained, durationMs, violations, events }: TickReport): void {
+    const { clock } = this.world;
+    const kept = this.keep(fleet);
+    const { eventsDrained, tickSeconds, healSeconds, actions, effects, flaps } = this.families;
+    kept.drained = drained;
+    kept.lastTickWall = clock.wall() / 1_000;
+    kept.lastTickMono = clock.mono();
+    eventsDrained.inc({ fleet }, drained);
+    tickSeconds.observe({ fleet }, durationMs / 1_000);
+    for (const { invariant } of violations) this.families.violations.inc({ fleet, invariant: String(invariant) });
+    for (const event of events) {
+      if (event.type === 'tick.decided') for (const { type } of event.data.actions) actions.inc({ fleet, type });
+      if (event.type === 'flap.observed') flaps.inc({ fleet, kind: event.data.kind });
     }
+    for (const { type, outcome } of kept.effects.of(events, loop.state)) effects.inc({ fleet, type, outcome });
+    for (const ms of kept.heals.healed(events)) healSeconds.observe({ fleet }, ms / 1_000);
   }
 
-  private begun(fleet: string, operation: string, type: OperationKind): void {
-    this.effects.inc({ fleet, type, outcome: 'attempted' });
-    this.inFlight.set(operation, type);
-    if (this.inFlight.size <= MAX_IN_FLIGHT) return;
-    for (const oldest of this.inFlight.keys()) {
-      this.inFlight.delete(oldest);
-      return;
-    }
-  }
-
-  /** Said of each operation once: a late result of an abandoned one counts no more. */
-  private ended(fleet: string, operation: string, outcome: 'succeeded' | 'failed'): void {
-    const type = this.inFlight.get(operation);
-    if (type === undefined) return;
-    this.inFlight.delete(operation);
-    this.effects.inc({ fleet, type, outcome });
-  }
-
-  /** The fleet is no more: its last figures must not stand for ever, nor wake anybody. */
+  /** The fleet is no more. */
   dropped(fleet: string): void {
-    if (!this.known.delete(fleet)) return;
-    for (const type of [...OPERATIONS, ...MARKS]) this.actions.remove({ fleet, type });
-    for (const type of OPERATIONS) for (const outcome of OUTCOMES) this.effects.remove({ fleet, type, outcome });
-    for (let invariant = 1; invariant <= INVARIANTS; invariant += 1)
-      this.violations.remove({ fleet, invariant: String(invariant) });
-    for (const kind of FLAPS) this.flaps.remove({ fleet, kind });
-    for (const reason of HOLDS) this.holds.remove({ fleet, reason });
-    for (const phase of PHASES) this.instances.remove({ fleet, phase });
-    for (const one of [this.drained, this.lastTick, this.pending, this.head]) one.remove({ fleet });
-    this.duration.remove({ fleet });
-    this.heartbeats.remove({ fleet });
+    if (this.known.delete(fleet)) this.families.drop(fleet);
   }
 
   async text(runtime: Runtime, targets: Targets): Promise<string> {
-    for (const { name: fleet, loop, liveness } of runtime.fleets()) {
-      this.zero(fleet);
-      this.heartbeats.inc({ fleet }, liveness?.takeBeats() ?? 0);
-      this.pending.set({ fleet }, loop.pendingFacts);
-      this.head.set({ fleet }, loop.state.seq);
-      const phases = new Map<string, number>();
-      const holds = new Map<string, number>();
-      for (const { phase, hold } of loop.state.instances.values()) {
-        phases.set(phase, (phases.get(phase) ?? 0) + 1);
-        if (hold !== null) holds.set(hold.reason, (holds.get(hold.reason) ?? 0) + 1);
-      }
-      for (const phase of PHASES) this.instances.set({ fleet, phase }, phases.get(phase) ?? 0);
-      for (const reason of HOLDS) this.holds.set({ fleet, reason }, holds.get(reason) ?? 0);
-    }
-    for (const observer of targets.all()) {
-      const { observed, written } = observer.takeCounts();
-      this.observations.inc({ target: observer.name, written: 'yes' }, written);
-      this.observations.inc({ target: observer.name, written: 'no' }, Math.max(0, observed - written));
-    }
-    return this.registry.metrics();
+    const { families } = this;
+    families.beginScrape();
+    families.build.set({ version: this.world.version }, 1);
+    for (const name of runtime.known()) this.tell(name, runtime.fleet(name), targets);
+    return families.registry.metrics();
   }
 
-  private zero(fleet: string): void {
-    if (this.known.has(fleet)) return;
-    this.known.add(fleet);
-    for (const type of [...OPERATIONS, ...MARKS]) this.actions.inc({ fleet, type }, 0);
-    for (const type of OPERATIONS) for (const outcome of OUTCOMES) this.effects.inc({ fleet, type, outcome }, 0);
-    for (let invariant = 1; invariant <= INVARIANTS; invariant += 1)
-      this.violations.inc({ fleet, invariant: String(invariant) }, 0);
-    for (const kind of FLAPS) this.flaps.inc({ fleet, kind }, 0);
-    for (const reason of HOLDS) this.holds.set({ fleet, reason }, 0);
+  /** Known from here on, at zero, whether it has ever ticked or not. */
+  private keep(fleet: string): Kept {
+    const known = this.known.get(fleet);
+    if (known !== undefined) return known;
+    const kept: Kept = {
+      effects: new EffectOutcomes(),
+      heals: new Heals(),
+      drained: 0,
+      lastTickWall: 0,
+      lastTickMono: this.world.clock.mono(),
+    };
+    this.known.set(fleet, kept);
+    this.families.zero(fleet);
+    return kept;
   }
+
+  // ── how it stands ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  private tell(fleet: string, owned: Fleet | null, targets: Targets): void {
+    const { families } = this;
+    const kept = this.keep(fleet);
+    families.owned.set({ fleet }, owned === null ? 0 : 1);
+    families.drained.set({ fleet }, kept.drained);
+    families.lastTick.set({ fleet }, kept.lastTickWall);
+    families.lastTickAge.set({ fleet }, (this.world.clock.mono() - kept.lastTickMono) / 1_000);
+    families.heartbeats.inc({ fleet }, owned?.liveness?.takeBeats() ?? 0);
+    families.pending.set({ fleet }, owned?.loop.pendingFacts ?? 0);
+    families.head.set({ fleet }, owned?.loop.state.seq ?? 0);
+    let orphans = 0;
+    for (const observer of targets.all()) {
+      orphans += observer.orphansOf(fleet).orphans.length;
+      const { written, unwritten } = observer.takeCounts(fleet);
+      families.observations.inc({ fleet, written: 'yes' }, written);
+      families.observations.inc({ fleet, written: 'no' }, unwritten);
+    }
+    families.orphans.set({ fleet }, orphans);
+    this.tellState(fleet, owned?.loop.state ?? null);
+  }
+
+  private tellState(fleet: string, state: FleetState | null): void {
+    const { families } = this;
+    const { phases, holds, errors } = tally(state);
+    for (const phase of VALUES.phase) families.instances.set({ fleet, phase }, phases[phase] ?? 0);
+    for (const reason of VALUES.hold) families.holds.set({ fleet, reason }, holds[reason] ?? 0);
+    families.errors.set({ fleet }, errors);
+    if (state === null) return;
+    for (const { name: target, synced, stale, refused, breaker, blast } of state.targets.values()) {
+      const now: Record<Trouble, boolean> = {
+        unsynced: !synced,
+        stale: stale !== null,
+        refused: refused !== null,
+        breaker: breaker !== null,
+        'blast-radius': blast !== null,
+      };
+      for (const trouble of TROUBLES) families.trouble.set({ fleet, target, trouble }, now[trouble] ? 1 : 0);
+    }
+    if (this.world.perInstance === true) this.tellInstances(fleet, state);
+  }
+
+  /** In the order of the log, so that it is always the same ones; the rest is counted. */
+  private tellInstances(fleet: string, state: FleetState): void {
+    const { families } = this;
+    let told = 0;
+    for (const { name: instance, phase, restarts } of state.instances.values()) {
+      if ((told += 1) > INSTANCES_WITH_METRICS) break;
+      families.instancePhase.set({ fleet, instance, phase }, 1);
+      families.instanceCrashes.set({ fleet, instance }, restarts.crashes);
+    }
+    families.instancesLeftOut.set({ fleet }, Math.max(0, state.instances.size - INSTANCES_WITH_METRICS));
+  }
+}
+
+interface Tally {
+  readonly phases: { readonly [phase: string]: number };
+  readonly holds: { readonly [reason: string]: number };
+  readonly errors: number;
+}
+
+const zeros = (values: readonly string[]): { [value: string]: number } =>
+  Object.fromEntries(values.map((value) => [value, 0]));
+
+/** One look at each instance: 100,000 of them in some 10 ms. */
+function tally(state: FleetState | null): Tally {
+  const phases = zeros(VALUES.phase);
+  const holds = zeros(VALUES.hold);
+  let errors = 0;
+  if (state === null) return { phases, holds, errors };
+  const faulty = new Set<string>();
+  for (const { name, breaker, refused } of state.targets.values())
+    if (breaker !== null || refused !== null) faulty.add(name);
+  for (const inst of state.instances.values()) {
+    phases[inst.phase] = (phases[inst.phase] ?? 0) + 1;
+    if (inst.hold !== null) holds[inst.hold.reason] = (holds[inst.hold.reason] ?? 0) + 1;
+    if (hasError(inst, faulty)) errors += 1;
+  }
+  return { phases, holds, errors };
+}
+
+/** Is there a `lastError`? As `lastErrorOf` finds it, without making it. */
+function hasError({ concerns, spec }: Instance, faulty: ReadonlySet<string>): boolean {
+  for (const name in concerns) if (concerns[name]?.error != null) return true;
+  return faulty.size > 0 && spec.targetType !== 'external' && faulty.has(spec.target);
 }

@@ -26,6 +26,9 @@ interface Watcher {
   latest: Sweep | null;
   /** That nothing can be seen is reported, and not in the log yet. */
   blind: boolean;
+  /** Answers about one instance each that became facts, and that did not, since this was last asked. */
+  written: number;
+  unwritten: number;
 }
 
 export class TargetObserver {
@@ -41,8 +44,6 @@ export class TargetObserver {
   private again = false;
   private lastGoodMono: number;
   private lastSweepMono = Number.NEGATIVE_INFINITY;
-  private observed = 0;
-  private written = 0;
 
   constructor(name: string, target: Target, deployment: string, clock: Clock, log: Log) {
     this.name = name;
@@ -57,7 +58,8 @@ export class TargetObserver {
   serve(loop: FleetLoop): void {
     if (this.watchers.get(loop.fleet)?.loop === loop) return;
     const memory = { absent: new Map<string, number>() };
-    this.watchers.set(loop.fleet, { loop, memory, orphans: [], recognised: 0, latest: null, blind: false });
+    const nothing = { orphans: [], recognised: 0, latest: null, blind: false, written: 0, unwritten: 0 };
+    this.watchers.set(loop.fleet, { loop, memory, ...nothing });
     this.lookSoon(0);
   }
 
@@ -71,12 +73,12 @@ export class TargetObserver {
     return { orphans, recognised };
   }
 
-  /** For metrics: looks taken since last asked, and how many of them became facts. */
-  takeCounts(): { observed: number; written: number } {
-    const { observed, written } = this;
-    this.observed = 0;
-    this.written = 0;
-    return { observed, written };
+  /** For metrics: answers about one instance each since this was last asked, by whether they became facts. */
+  takeCounts(fleet: string): { readonly written: number; readonly unwritten: number } {
+    const watcher = this.watchers.get(fleet);
+    const { written, unwritten } = watcher ?? { written: 0, unwritten: 0 };
+    if (watcher !== undefined) Object.assign(watcher, { written: 0, unwritten: 0 });
+    return { written, unwritten };
   }
 
   stop(): void {
@@ -127,9 +129,9 @@ export class TargetObserver {
   private seen(watcher: Watcher, began: number, listing: Listing): void {
     const { loop } = watcher;
     if (this.watchers.get(loop.fleet) !== watcher) return;
-    this.observed += listing.items.length;
     const sweep: Sweep = { target: this.name, traits: this.target.traits, listing, began, endedAt: loop.time() };
     if (watcher.latest !== null) {
+      watcher.unwritten += watcher.orphans.length + watcher.recognised;
       watcher.latest = sweep;
       return;
     }
@@ -145,7 +147,9 @@ export class TargetObserver {
     if (sweep === null) return [];
     const { facts, lookAgain, orphans, recognised } = sweepFacts(state, watcher.memory, sweep);
     Object.assign(watcher, { orphans, recognised });
-    this.written += facts.length;
+    const written = facts.filter(({ type }) => type === 'resource.observed');
+    watcher.written += written.length;
+    watcher.unwritten += Math.max(0, orphans.length + recognised - written.filter(isPresence).length);
     if (lookAgain) this.lookSoon(LOOK_AGAIN_MS);
     return facts;
   }
@@ -159,6 +163,7 @@ export class TargetObserver {
     if (facts.length > 0 || lookAgain) return true;
     // What was seen again is no longer half proved to be gone (L51); nothing else can have changed.
     for (const uid of absent.keys()) if (!after.has(uid)) absent.delete(uid);
+    watcher.unwritten += orphans.length + recognised;
     return false;
   }
 
@@ -206,13 +211,15 @@ export class TargetObserver {
     }
     const watcher = this.watchers.get(notice.fleet);
     if (watcher === undefined) return;
-    this.observed += 1;
     const began = watcher.loop.state.seq;
     const eventful = notice.look.state === 'stopped';
     watcher.loop.report((state) => {
       const inst = state.instances.get(notice.uid);
-      if (inst === undefined) return [];
-      this.written += 1;
+      if (inst === undefined) {
+        watcher.unwritten += 1;
+        return [];
+      }
+      watcher.written += 1;
       return [
         {
           type: 'resource.observed',
@@ -224,3 +231,6 @@ export class TargetObserver {
     });
   }
 }
+
+/** One that the listing held; what is proved missing was in none. */
+const isPresence = (fact: NewEvent): boolean => fact.type === 'resource.observed' && fact.data.state !== 'missing';

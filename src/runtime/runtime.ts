@@ -61,6 +61,11 @@ export class Runtime {
     return owned?.ready === true ? owned.fleet : null;
   }
 
+  /** Every fleet that is ours, is being taken over, or is waited for. */
+  known(): readonly string[] {
+    return [...new Set([...this.owned.keys(), ...this.awaited])];
+  }
+
   /** It is there, but not ours just now: asking again later may find it. */
   isAwaited(name: string): boolean {
     return this.awaited.has(name);

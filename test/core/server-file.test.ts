@@ -26,6 +26,7 @@ const NOTHING_SAID: ServerFile = {
   targets: new Map(),
   retention: { days: 30, events: DEFAULT_RETENTION.events },
   sentryDsn: null,
+  metrics: { perInstance: false },
 };
 
 test('everything is optional: an empty file is a loopback server that allows nothing', () => {
@@ -46,6 +47,7 @@ targets:
   docker: { type: docker, socket: /run/other.sock }
 retention: { days: 7, events: 50000 }
 sentryDsn: https://key@o1.ingest.sentry.io/42
+metrics: { perInstance: true }
 `),
     {
       listen: { host: '0.0.0.0', port: 8000 },
@@ -59,6 +61,7 @@ sentryDsn: https://key@o1.ingest.sentry.io/42
       ]),
       retention: { days: 7, events: 50_000 },
       sentryDsn: 'https://key@o1.ingest.sentry.io/42',
+      metrics: { perInstance: true },
     },
   );
 });

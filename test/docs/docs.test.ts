@@ -52,7 +52,7 @@ test('the manifest page has every key of the schema', () => {
 });
 
 test('the operating page has exactly the metrics that are served', () => {
-  const source = readFileSync(join(ROOT, 'src/runtime/metrics.ts'), 'utf8');
+  const source = readFileSync(join(ROOT, 'src/observe/families.ts'), 'utf8');
   const served = new Set(source.match(/\bholdfast_\w+/g));
   const said = new Set((pages.get('docs/operating.md') ?? '').match(/\bholdfast_\w+/g));
   assert.deepEqual([...said].toSorted(), [...served].toSorted());

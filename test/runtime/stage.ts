@@ -169,6 +169,8 @@ interface StageAsk {
   readonly owner?: string;
   readonly probe?: Probe;
   readonly targets?: readonly string[];
+  /** Metrics of each instance. */
+  readonly perInstance?: boolean;
   /** Wraps the store, to make it fail or hang. */
   store?(inner: Store): Store;
 }
@@ -183,7 +185,7 @@ export class Stage {
   readonly control: Control;
   readonly observed: Targets;
   readonly registry: Registry;
-  readonly metrics = new Metrics();
+  readonly metrics: Metrics;
   readonly lines: LogLine[] = [];
   private readonly fakes = new Map<string, FakeTarget>();
   private ids = 0;
@@ -196,6 +198,7 @@ export class Stage {
     this.store = ask.store?.(inner) ?? inner;
     for (const name of ask.targets ?? ['fake']) this.fakes.set(name, new FakeTarget());
     const log = this.log();
+    this.metrics = new Metrics({ clock: this.scope, version: 'test', perInstance: ask.perInstance ?? false });
     this.observed = new Targets((name) => this.fakes.get(name) ?? null, this.disk.deployment, this.scope, log);
     this.runtime = new Runtime(ask.owner ?? 'stage', {
       store: this.store,
