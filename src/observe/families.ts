@@ -91,6 +91,12 @@ export class Families {
     'Instances beyond the bound of metrics per instance. Only where the server file asks for them.',
   );
   /** Of the process, not of a fleet. */
+  readonly lag = this.gauge(
+    'holdfast_event_loop_lag_seconds',
+    'How late the event loop was within the last minute.',
+    ['stat'],
+    false,
+  );
   readonly build = this.gauge('holdfast_build_info', 'Always 1; the version is in the label.', ['version'], false);
 
   private counter(name: string, help: string, labels: { readonly [label: string]: readonly string[] } = {}): Counter {

@@ -260,6 +260,8 @@ export interface Control {
   removeVolume(fleet: string, name: string, by: By): Promise<Volume>;
 
   ready(): Promise<Readiness>;
+  /** Not ready: only a new start of this process would help. */
+  alive(): Promise<Readiness>;
   metrics(): Promise<string>;
 
   tokens(): Promise<readonly TokenView[]>;

@@ -18,6 +18,7 @@ import type { Log } from './log.ts';
 import { Metrics } from './metrics.ts';
 import { httpProbe } from './probe.ts';
 import { Registry } from './registry.ts';
+import { Pulse } from './pulse.ts';
 import { keepRetention } from './retention.ts';
 import { Runtime } from './runtime.ts';
 import { systemClock } from './system-clock.ts';
@@ -93,7 +94,9 @@ async function assemble(
     });
   };
   const targets = new Targets(make, store.deployment, clock, log);
-  const metrics = new Metrics({ clock, version: VERSION, perInstance: serverFile.metrics.perInstance });
+  const pulse = new Pulse(clock);
+  const { perInstance } = serverFile.metrics;
+  const metrics = new Metrics({ clock, version: VERSION, perInstance, lag: () => pulse.lag() });
   const runtime = new Runtime(`${process.pid}-${randomBytes(4).toString('hex')}`, {
     store,
     clock,
@@ -131,6 +134,7 @@ async function assemble(
     channels: CHANNELS,
     newId: () => randomBytes(8).toString('hex'),
     newSecret: () => randomBytes(32).toString('base64url'),
+    lag: () => pulse.lag(),
     metrics: () => metrics.text(runtime, targets),
   };
   const control = createControl(world);
@@ -148,6 +152,7 @@ async function assemble(
     },
     async stop({ agents }) {
       retention.stop();
+      pulse.stop();
       if (agents) await runtime.stopAgents();
       await runtime.stop();
       // Each is let go of, whatever became of the one before: what is kept would lock out the next start.

@@ -43,6 +43,13 @@ export const LOOK_AGAIN_MS = 200;
 
 /** Readiness: the loop counts as wedged after this long without a successful tick. */
 export const WEDGED_AFTER_MS = 60_000;
+/** Readiness: what it asks of the store. */
+export const READY_ASK_MS = 2_000;
+/** The event loop is felt this often, and how late it was is kept this long. */
+export const PULSE_EVERY_MS = 250;
+export const PULSE_KEPT_MS = 60_000;
+/** Readiness: one that stood still this long, within what is kept, did not do its work. */
+export const BLOCKED_MS = 10_000;
 /** Longest wait that a client may ask for. */
 export const MAX_WAIT_MS = 10 * 60_000;
 /** Events kept for slow watchers before they must read from the store. */

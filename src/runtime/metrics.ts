@@ -11,6 +11,7 @@ import { TROUBLES, VALUES, type Trouble } from '../observe/label-values.ts';
 import { INSTANCES_WITH_METRICS } from '../observe/limits.ts';
 import type { Fleet } from './fleet.ts';
 import type { TickReport } from './loop.ts';
+import type { Lag } from './pulse.ts';
 import type { Runtime } from './runtime.ts';
 import type { Targets } from './targets.ts';
 
@@ -19,6 +20,7 @@ export interface MetricsWorld {
   readonly version: string;
   /** The server file asks for metrics of each instance. */
   readonly perInstance?: boolean;
+  lag(): Lag;
 }
 
 /** What is remembered of one fleet between two scrapes. */
@@ -67,6 +69,9 @@ export class Metrics {
   async text(runtime: Runtime, targets: Targets): Promise<string> {
     const { families } = this;
     families.beginScrape();
+    const { worstMs, meanMs } = this.world.lag();
+    families.lag.set({ stat: 'worst' }, worstMs / 1_000);
+    families.lag.set({ stat: 'mean' }, meanMs / 1_000);
     families.build.set({ version: this.world.version }, 1);
     for (const name of runtime.known()) this.tell(name, runtime.fleet(name), targets);
     return families.registry.metrics();

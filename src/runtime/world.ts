@@ -5,6 +5,7 @@ import type { ChannelInfo, TargetTypeInfo } from '../core/manifest/context.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Store } from '../ports/store.ts';
 import type { Log } from './log.ts';
+import type { Lag } from './pulse.ts';
 import type { Registry } from './registry.ts';
 import type { Runtime } from './runtime.ts';
 import type { Targets } from './targets.ts';
@@ -24,6 +25,8 @@ export interface World {
   newId(): string;
   /** Fresh random secrets, base64url; never logged. */
   newSecret(): string;
+  /** How late the event loop is. */
+  lag(): Lag;
   /** Text in Prometheus' exposition format. */
   metrics(): Promise<string>;
 }

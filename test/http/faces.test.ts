@@ -42,6 +42,13 @@ describe('health', () => {
     assert.equal((await ask('GET', '/healthz', { token: null })).status, 200);
   });
 
+  test('L09 /healthz fails, and says what helps, when only a new start would', async (t) => {
+    const { ask, control } = await start(t);
+    control.aliveness = { ready: false, because: ['fleet "alpha": a tick has been running for 80 s'] };
+    const answer = await ask('GET', '/healthz', { token: null });
+    assert.match(String(problem(answer, 503)['detail']), /running for 80 s.* Start Holdfast anew/);
+  });
+
   test('/readyz is a problem, and not green, when even that cannot be told', async (t) => {
     const { ask, control } = await start(t);
     control.fail('ready', new Error('wedged'));

@@ -21,6 +21,7 @@ import type { Fleet } from '../../src/runtime/fleet.ts';
 import type { Probe } from '../../src/runtime/liveness.ts';
 import { silentLog, type Log } from '../../src/runtime/log.ts';
 import { Metrics } from '../../src/runtime/metrics.ts';
+import type { Lag } from '../../src/runtime/pulse.ts';
 import { Registry } from '../../src/runtime/registry.ts';
 import { Runtime } from '../../src/runtime/runtime.ts';
 import { Targets } from '../../src/runtime/targets.ts';
@@ -187,6 +188,8 @@ export class Stage {
   readonly registry: Registry;
   readonly metrics: Metrics;
   readonly lines: LogLine[] = [];
+  /** How late the event loop is said to be. */
+  lag: Lag = { worstMs: 0, meanMs: 0 };
   private readonly fakes = new Map<string, FakeTarget>();
   private ids = 0;
 
@@ -198,7 +201,12 @@ export class Stage {
     this.store = ask.store?.(inner) ?? inner;
     for (const name of ask.targets ?? ['fake']) this.fakes.set(name, new FakeTarget());
     const log = this.log();
-    this.metrics = new Metrics({ clock: this.scope, version: 'test', perInstance: ask.perInstance ?? false });
+    this.metrics = new Metrics({
+      clock: this.scope,
+      version: 'test',
+      perInstance: ask.perInstance ?? false,
+      lag: () => this.lag,
+    });
     this.observed = new Targets((name) => this.fakes.get(name) ?? null, this.disk.deployment, this.scope, log);
     this.runtime = new Runtime(ask.owner ?? 'stage', {
       store: this.store,
@@ -246,6 +254,7 @@ export class Stage {
       channels: new Map(),
       newId: () => `${ask.owner ?? 'u'}-${(this.ids += 1)}`.padStart(16, '0'),
       newSecret: () => `secret-${(this.ids += 1)}`,
+      lag: () => this.lag,
       metrics: () => this.metrics.text(this.runtime, this.observed),
     };
     this.control = createControl(world);

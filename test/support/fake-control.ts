@@ -68,6 +68,7 @@ export interface FakeControl extends Control {
   /** The presented forms of the tokens: `read-token`, `operate-token`, `admin-token`, `beta-token` (operate, beta only). */
   addToken(token: string, view: Partial<TokenView>): void;
   readiness: { ready: boolean; because: string[] };
+  aliveness: { ready: boolean; because: string[] };
   /** What agents have said. */
   readonly beats: readonly Beat[];
 }
@@ -198,6 +199,7 @@ export function createFakeControl(): FakeControl {
       tokens.set(token, { name: token, scope: 'read', fleets: null, createdAt: AT, expiresAt: null, ...view });
     },
     readiness: { ready: true, because: [] },
+    aliveness: { ready: true, because: [] },
 
     apply: (fleet, ask) =>
       did('apply', [fleet, ask], () => {
@@ -393,6 +395,7 @@ export function createFakeControl(): FakeControl {
       }),
 
     ready: () => did('ready', [], () => control.readiness),
+    alive: () => did('alive', [], () => control.aliveness),
     metrics: () => did('metrics', [], () => '# TYPE holdfast_log_head gauge\nholdfast_log_head{fleet="alpha"} 1\n'),
 
     tokens: () => did('tokens', [], () => [...tokens.values()]),

@@ -14,11 +14,17 @@ export function healthRoutes(control: Control, openApi: () => object): readonly 
       method: 'get',
       path: '/healthz',
       tag: 'health',
-      summary: 'Whether the process answers at all',
+      summary: 'Whether the process can go on by itself',
+      description:
+        'Fails, and says why, while a loop is stuck though its store answers: then a new start would help, and nothing else. What is wrong around it (a store or a target that is down) is told by `/readyz`.',
       scope: 'open',
       uncounted: true,
-      answers: { 200: { description: 'It does', schema: z.object({ ok: z.literal(true) }) } },
-      handle: async () => json(200, { ok: true }),
+      answers: { 200: { description: 'It can', schema: z.object({ ok: z.literal(true) }) } },
+      async handle() {
+        const { ready, because } = await control.alive();
+        if (ready) return json(200, { ok: true });
+        throw unavailable(`${because.join(' ')} Start Holdfast anew; agents run on.`, { members: { because } });
+      },
     }),
     route({
       method: 'get',

@@ -9,7 +9,7 @@ import { dryRun, replayed } from './debug.ts';
 import { fleetOf, instanceOf, upToDate } from './fleets.ts';
 import { orphans, pruneOrphans } from './orphans.ts';
 import { instances, manifest, viewOf, viewOfFleet, why } from './reads.ts';
-import { ready } from './ready.ts';
+import { alive, ready } from './ready.ts';
 import { settled } from './settle.ts';
 import { events, logs, watch } from './stream.ts';
 import { removeVolume, volumes } from './volumes.ts';
@@ -49,6 +49,7 @@ export function createControl(world: World): Control {
     volumes: (fleet) => volumes(world, fleet),
     removeVolume: (fleet, name, by) => removeVolume(world, fleet, name, by),
     ready: () => ready(world),
+    alive: () => alive(world),
     metrics: () => world.metrics(),
     tokens: () => tokens(world),
     createToken: (ask) => createToken(world, ask),
