@@ -53,7 +53,14 @@ export interface ListedResource {
 
 /** What the authority reported by itself, between two listings. */
 export type TargetNotice =
-  | { readonly kind: 'changed'; readonly fleet: string; readonly uid: string; readonly look: Look }
+  | {
+      readonly kind: 'changed';
+      readonly fleet: string;
+      readonly uid: string;
+      readonly look: Look;
+      /** What it is by now, where the authority was faster: told together, so that nobody acts on what is past. */
+      readonly next?: Look;
+    }
   /** Something happened that a listing must clear up (a removal, a broken stream). */
   | { readonly kind: 'look-again'; readonly reason: string };
 

@@ -211,23 +211,21 @@ export class TargetObserver {
     }
     const watcher = this.watchers.get(notice.fleet);
     if (watcher === undefined) return;
+    const looks = notice.next === undefined ? [notice.look] : [notice.look, notice.next];
     const began = watcher.loop.state.seq;
-    const eventful = notice.look.state === 'stopped';
     watcher.loop.report((state) => {
       const inst = state.instances.get(notice.uid);
       if (inst === undefined) {
-        watcher.unwritten += 1;
+        watcher.unwritten += looks.length;
         return [];
       }
-      watcher.written += 1;
-      return [
-        {
-          type: 'resource.observed',
-          instance: inst.name,
-          uid: inst.uid,
-          data: { ...notice.look, began, ...(eventful && { eventful }) },
-        },
-      ];
+      watcher.written += looks.length;
+      return looks.map((look) => ({
+        type: 'resource.observed',
+        instance: inst.name,
+        uid: inst.uid,
+        data: { ...look, began, ...(look.state === 'stopped' && { eventful: true }) },
+      }));
     });
   }
 }

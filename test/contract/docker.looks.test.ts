@@ -43,7 +43,9 @@ function check(title: string, body: (watched: Watched, t: TestContext) => Promis
       target,
       notices,
       told: ({ uid }) =>
-        notices.flatMap((notice) => (notice.kind === 'changed' && notice.uid === uid ? [notice.look] : [])),
+        notices.flatMap((notice) =>
+          notice.kind === 'changed' && notice.uid === uid ? [notice.look, ...(notice.next ? [notice.next] : [])] : [],
+        ),
       async watch() {
         const before = notices.length;
         const unwatch = target.watch!(world.deployment, (notice) => notices.push(notice));

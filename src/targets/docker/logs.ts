@@ -88,13 +88,15 @@ export async function earlierOutput(
 /** When the last life of a container that has ended was. */
 export function lastLife(info: ContainerInspectInfo): Span {
   const { StartedAt, FinishedAt } = info.State;
-  // Where the engine restarts it by itself, the life before is close; elsewhere a wider reach costs nothing.
-  const reachMs = info.RestartCount > 0 ? START_STAMP_MS : LAST_WORDS_STAMP_MS;
+  const reachMs = lastWordsReachMs(info.RestartCount);
   return {
     since: lifeBegan(info, reachMs),
     until: FinishedAt > StartedAt ? stamp(FinishedAt, -reachMs) : null,
   };
 }
+
+/** Where the engine restarts it by itself, the life before is close; elsewhere a wider reach costs nothing. */
+export const lastWordsReachMs = (restarts: number): number => (restarts > 0 ? START_STAMP_MS : LAST_WORDS_STAMP_MS);
 
 /** The last words of the life that ended, as text; null when there are none, or the engine does not keep them. */
 export async function lastWords(engine: Engine, id: string, life: Span, outer: AbortSignal): Promise<string | null> {

@@ -2,15 +2,16 @@
  * From the engine's events to notices: a fresh look at the container that changed, told if it says anything new.
  *
  *  1. Of one container one look is taken at a time, in the order of its events; a later event is never told before an earlier.
- *  2. The end of a life is told with its exit, even when the engine's restart policy was faster than our look.
+ *  2. The end of a life is told with its exit, even when the engine's restart policy was faster than our look; and with what the
+ *     engine made of it since, so that nobody starts what the engine is about to start.
  *  3. While a verb changes an instance, its events wait: the verb's result tells. What it did not tell is told after it.
  *  4. A pause is left to a listing: told out of turn, a stop would be taken for the end of that life.
  */
 import type { Look } from '../../core/model.ts';
 import type { TargetNotice } from '../../ports/target.ts';
 import type { Engine } from './engine.ts';
-import { REMOVED_REMEMBERED, START_STAMP_MS, WAITING_EVENTS } from './limits.ts';
-import { lastLife, lastWords } from './logs.ts';
+import { REMOVED_REMEMBERED, WAITING_EVENTS } from './limits.ts';
+import { lastLife, lastWords, lastWordsReachMs } from './logs.ts';
 import { exitOf, exitWith, incarnationOf, stamp, startIn } from './looks.ts';
 import type { Found, Sightings } from './sightings.ts';
 import type { EngineEvent } from './watch.ts';
@@ -102,14 +103,15 @@ export class Notices {
     const found = await this.#sightings.look(id, this.#closing, { words });
     if (found === null) return this.lookAgain(`container ${id} of ${owner.instance} is gone after "${action}"`);
     const ended = action === 'die' ? await this.#endOf(event, before, found, words) : null;
-    const tell = (look: Look): void => this.#tell({ kind: 'changed', fleet: owner.fleet, uid: owner.uid, look });
+    const tell = (look: Look, next?: Look): void =>
+      this.#tell({ kind: 'changed', fleet: owner.fleet, uid: owner.uid, look, ...(next && { next }) });
     let { look } = found;
     if (ended?.incarnation != null) {
       this.#sightings.endTold(id, ended.incarnation);
-      tell(ended);
       if (look.incarnation === ended.incarnation) look = { ...look, incarnation: null };
+      return tell(ended, look);
     }
-    if (ended !== null || JSON.stringify(look) !== JSON.stringify(before)) tell(look);
+    if (JSON.stringify(look) !== JSON.stringify(before)) tell(look);
   }
 
   /** The life that this `die` ended, where the fresh look shows what the engine has done since (2). */
@@ -142,12 +144,8 @@ export class Notices {
   /** Of the life that we knew; null when we knew none. */
   #lastWords({ id, at }: EngineEvent, before: Look | null): Promise<string | null> | null {
     if (before?.incarnation == null || before.state === 'stopped') return null;
-    const words = lastWords(
-      this.#engine,
-      id,
-      { since: stamp(startIn(before.incarnation), START_STAMP_MS), until: at },
-      this.#closing,
-    );
+    const since = stamp(startIn(before.incarnation), lastWordsReachMs(before.restarts));
+    const words = lastWords(this.#engine, id, { since, until: at }, this.#closing);
     words.catch(() => undefined); // Only when we are being closed; then nobody may be left to read it.
     return words;
   }
