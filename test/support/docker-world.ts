@@ -144,7 +144,8 @@ function specOf(raw: JsonObject, part: Partial<Spec>): Spec {
   };
 }
 
-async function removeAll(docker: Docker, deployment: string): Promise<void> {
+/** Everything that a deployment has on an engine. */
+export async function removeAll(docker: Docker, deployment: string): Promise<void> {
   const filters = { label: [`holdfast.deployment=${deployment}`] };
   const containers = await docker.listContainers({ all: true, filters });
   await Promise.all(
