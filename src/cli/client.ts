@@ -15,7 +15,7 @@ import type {
   Volume,
   Page,
   Readiness,
-  ReplayAsk,
+  ReplayProgress,
   Selector,
   TokenView,
   WaitResult,
@@ -25,7 +25,8 @@ import type { Verb } from '../core/events.ts';
 import type { Json, JsonObject } from '../core/model.ts';
 import { formatDuration } from '../core/units.ts';
 import type { Endpoint } from './discover.ts';
-import { APPLY_DEADLINE_MS, CALL_DEADLINE_MS, PAGE_ROWS, REPLAY_DEADLINE_MS, WAIT_MARGIN_MS } from './limits.ts';
+import { APPLY_DEADLINE_MS, CALL_DEADLINE_MS, PAGE_ROWS, WAIT_MARGIN_MS } from './limits.ts';
+import { narratedReplay, type ReplayBody } from './replaying.ts';
 import { createTransport, parse, problemOf, type Query } from './transport.ts';
 import { watchEvents } from './watch.ts';
 
@@ -103,11 +104,8 @@ export function createClient(
       stream(`${instancePath(fleet, name)}/logs`, { query, headers: { accept: 'text/plain' } }, null),
 
     dryRun: (fleet: string) => call<DryRun>('POST', `${fleetPath(fleet)}/debug/reconcile-dry-run`, { json: {} }),
-    replay: (fleet: string, body: Partial<ReplayAsk>) =>
-      call<JsonObject>('POST', `${fleetPath(fleet)}/debug/replay-events`, {
-        json: body as Json,
-        deadlineMs: REPLAY_DEADLINE_MS,
-      }),
+    replay: (fleet: string, body: ReplayBody, tell: (progress: ReplayProgress) => Promise<void>) =>
+      narratedReplay(transport, `${fleetPath(fleet)}/debug/replay-events`, body, tell),
     volumes: (fleet: string) => list<Volume>(`${fleetPath(fleet)}/volumes`),
     removeVolume: (fleet: string, name: string) =>
       call<Volume>('DELETE', `${fleetPath(fleet)}/volumes/${encodeURIComponent(name)}`),

@@ -4,8 +4,6 @@
 export const CALL_DEADLINE_MS = 30_000;
 /** Applying freezes, checks and resolves a whole manifest; image tags are looked up on the way. */
 export const APPLY_DEADLINE_MS = 120_000;
-/** A replay reads as much of the log as it is asked to. */
-export const REPLAY_DEADLINE_MS = 10 * 60_000;
 /** What a call that waits on the server may take beyond the time that it asked the server to wait. */
 export const WAIT_MARGIN_MS = 15_000;
 /** Longest wait that `--timeout` may name. */

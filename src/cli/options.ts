@@ -60,9 +60,9 @@ export function labels(
   return all;
 }
 
-/** "2026-01-01T10:00:00Z", anything else that JavaScript reads as a time, or an age: "10m", "10m ago" → ISO. */
+/** "2026-01-01T10:00:00Z", anything else that JavaScript reads as a time, or an age: "10m", "-10m", "10m ago" → ISO. */
 export function timeOf(text: string, now: number): string {
-  const ago = parseDuration(text.replace(/\s+ago$/, ''));
+  const ago = parseDuration(text.replace(/^-/, '').replace(/\s+ago$/, ''));
   const at = ago === null ? Date.parse(text) : now - ago;
   if (Number.isNaN(at)) {
     throw new Failure(

@@ -31,7 +31,7 @@ export interface Transport {
   /** The answer whatever its status. */
   readonly exchange: (method: string, path: string) => Promise<Answer>;
   /** The body of a good answer as it comes; ends after `quietMs` without a byte. */
-  readonly stream: (path: string, options: Call, quietMs: number | null) => AsyncGenerator<Uint8Array>;
+  readonly stream: (path: string, options: Call, quietMs: number | null, method?: string) => AsyncGenerator<Uint8Array>;
 }
 
 export function createTransport(endpoint: Endpoint, signal: AbortSignal): Transport {
@@ -77,8 +77,13 @@ export function createTransport(endpoint: Endpoint, signal: AbortSignal): Transp
     throw new Unreachable('too-large', `${endpoint.url.origin}${path} has more than ${PAGES} pages`);
   }
 
-  async function* stream(path: string, options: Call, quietMs: number | null): AsyncGenerator<Uint8Array> {
-    const asked = ask('GET', path, options);
+  async function* stream(
+    path: string,
+    options: Call,
+    quietMs: number | null,
+    method = 'GET',
+  ): AsyncGenerator<Uint8Array> {
+    const asked = ask(method, path, options);
     const { status, headers, body } = await openStream(asked, quietMs);
     try {
       if (status >= 400) throw problemOf({ status, headers, text: await readSome(body) }, endpoint);

@@ -6,6 +6,7 @@
  *  2. Ticks that decided nothing were never written. By the equivalence of deciding what is dirty or due and deciding
  *     everything, leaving them out changes nothing (invariant 12).
  *  3. With `policy` or `edits` it is a what-if: open loop (the world did not answer to what is only computed), and called so.
+ *  4. The counts are whole; the lists are a page of them (`skip`, `keep`), the same page for the same events.
  *
  * Touches nothing but the state it is given (L62): thaw a snapshot for it, or begin with an empty one.
  */
@@ -17,6 +18,7 @@ import { evolve } from './evolve.ts';
 import { LOGIC_VERSION, REPLAY_ITEMS } from './limits.ts';
 import type { ActionType, FlapKind, FleetState, Phase, Policy } from './model.ts';
 import type { RowId } from './table.ts';
+import { Tally, type Counts, type Sides } from './tally.ts';
 import { conclude, plan } from './tick.ts';
 import { phaseCounts } from './view.ts';
 import { editedSeq, editRefusal, refusal, triedPolicy, type Edit } from './what-if.ts';
@@ -28,6 +30,8 @@ export interface ReplayOptions {
   readonly instance?: string;
   /** Items per list; the counts are always whole. */
   readonly keep?: number;
+  /** Items left out at the beginning of each list: those of the pages before. */
+  readonly skip?: number;
 }
 
 /** What a tick decided for one instance. */
@@ -57,27 +61,40 @@ export interface ReplayedAction {
   readonly rule: string;
 }
 
-export type Counts = { readonly [A in ActionType]?: number };
-
 export interface Replayed {
   readonly kind: 'replay' | 'what-if';
   /** A what-if is open loop: the recorded world answered to the recorded decisions, not to the computed ones. */
   readonly openLoop: boolean;
   readonly events: number;
   readonly ticks: number;
+  /** Versions of the decision logic that the ticks were recorded by, oldest first. */
+  readonly logics: readonly number[];
+  /** Rows that could not be read. */
+  readonly quarantined: number;
   /** Where the replay ended. */
   readonly seq: number;
   readonly at: number;
   readonly actions: readonly ReplayedAction[];
   readonly recorded: readonly ReplayedAction[];
   readonly differences: readonly Difference[];
+  /** The `skip` of the next page; null: the lists end here. */
+  readonly next: number | null;
   readonly counts: {
-    readonly computed: Counts;
-    readonly recorded: Counts;
+    readonly computed: Counts<ActionType>;
+    readonly recorded: Counts<ActionType>;
+    readonly transitions: Sides<Phase>;
     readonly differences: number;
     readonly unintended: number;
   };
-  readonly phases: { readonly [P in Phase]?: number };
+  /** As recorded, at the end. */
+  readonly phases: Counts<Phase>;
+  /** What would be decided at the end, whether or not there was a tick. */
+  readonly decidedAtEnd: {
+    readonly actions: readonly DecidedAction[];
+    readonly transitions: readonly DecidedTransition[];
+    /** The phases that everybody would be in. */
+    readonly phases: Counts<Phase>;
+  };
 }
 
 export type ReplayResult = Replayed | { readonly kind: 'refused'; readonly because: string };
@@ -102,18 +119,17 @@ export class Replay {
   private readonly tried: Partial<Policy> | null;
   private readonly edits: ReadonlyMap<number, Edit>;
   private readonly only: string | null;
-  private readonly keep: number;
+  private readonly tally: Tally;
   private refused: string | null;
   private open: Transaction | null = null;
   private events = 0;
   private ticks = 0;
-  private differing = 0;
+  private quarantined = 0;
   private unintended = 0;
-  private readonly actions: ReplayedAction[] = [];
-  private readonly recorded: ReplayedAction[] = [];
-  private readonly differences: Difference[] = [];
-  private readonly computedCounts = new Map<ActionType, number>();
-  private readonly recordedCounts = new Map<ActionType, number>();
+  private readonly logics = new Set<number>();
+  private readonly actions: Listed<ReplayedAction>;
+  private readonly recorded: Listed<ReplayedAction>;
+  private readonly differences: Listed<Difference>;
 
   constructor(state: FleetState, options: ReplayOptions = {}) {
     const { policy, edits = [] } = options;
@@ -121,7 +137,11 @@ export class Replay {
     this.tried = policy === undefined || Object.keys(policy).length === 0 ? null : policy;
     this.edits = new Map(edits.map((edit) => [editedSeq(edit), edit]));
     this.only = options.instance ?? null;
-    this.keep = options.keep ?? REPLAY_ITEMS;
+    this.tally = new Tally(this.only);
+    const { skip = 0, keep = REPLAY_ITEMS } = options;
+    this.actions = new Listed(skip, keep);
+    this.recorded = new Listed(skip, keep);
+    this.differences = new Listed(skip, keep);
     this.refused = refusal(policy ?? {}, edits, state.seq);
     this.tryPolicy();
   }
@@ -132,6 +152,7 @@ export class Replay {
     this.events += 1;
     if (event.type === 'flap.observed') this.open?.flaps.push(event);
     else this.close();
+    if (event.type === 'event.quarantined') this.quarantined += 1;
     if (event.type === 'tick.decided') this.tick(event);
     else this.fact(event);
     return this.refused === null;
@@ -140,25 +161,49 @@ export class Replay {
   result(): ReplayResult {
     if (this.refused !== null) return { kind: 'refused', because: this.refused };
     this.close();
-    const openLoop = this.tried !== null || this.edits.size > 0;
+    const { actions, recorded, differences } = this;
+    const counted = this.tally.result();
+    const { openLoop } = this;
     return {
       kind: openLoop ? 'what-if' : 'replay',
       openLoop,
       events: this.events,
       ticks: this.ticks,
+      logics: [...this.logics].sort((a, b) => a - b),
+      quarantined: this.quarantined,
       seq: this.state.seq,
       at: this.state.at,
-      actions: this.actions,
-      recorded: this.recorded,
-      differences: this.differences,
+      actions: actions.items,
+      recorded: recorded.items,
+      differences: differences.items,
+      next: actions.next ?? recorded.next ?? differences.next,
       counts: {
-        computed: counts(this.computedCounts),
-        recorded: counts(this.recordedCounts),
-        differences: this.differing,
+        computed: counted.actions.computed,
+        recorded: counted.actions.recorded,
+        transitions: counted.transitions,
+        differences: differences.total,
         unintended: this.unintended,
       },
       phases: phaseCounts(this.state),
+      decidedAtEnd: this.atEnd(),
     };
+  }
+
+  private get openLoop(): boolean {
+    return this.tried !== null || this.edits.size > 0;
+  }
+
+  private atEnd(): Replayed['decidedAtEnd'] {
+    // Whom nothing has touched since may be in another phase under another policy, too.
+    const looked = this.openLoop ? this.state.instances.keys() : [];
+    for (const uid of looked) this.state.dirty.add(uid);
+    const { actions, transitions } = plan(this.state, this.agenda, this.state.at).decision;
+    const phases = new Map(Object.entries(phaseCounts(this.state)) as [Phase, number][]);
+    for (const { from, to } of transitions) {
+      phases.set(from, (phases.get(from) ?? 0) - 1);
+      phases.set(to, (phases.get(to) ?? 0) + 1);
+    }
+    return { actions, transitions, phases: Object.fromEntries([...phases].filter(([, number]) => number > 0)) };
   }
 
   private fact(event: StoredEvent): void {
@@ -188,34 +233,21 @@ export class Replay {
       return;
     }
     this.ticks += 1;
+    this.logics.add(event.data.logic);
     const planned = plan(this.state, this.agenda, event.data.now);
-    const { decision } = planned;
-    this.open = { tick: event, decision, same: sameDecided(decision, event.data), flaps: [] };
+    const { decision, looked } = planned;
+    const same = sameDecided(decision, event.data);
+    this.open = { tick: event, decision, same, flaps: [] };
+    for (const action of this.tally.count(decision, event.data, looked, same)) this.actions.add(listed(event, action));
     conclude(this.state, this.agenda, planned, [event]);
     for (const action of event.data.actions) this.recordedActs(event, action);
-    for (const action of decision.actions) this.computedActs(event, action);
   }
 
   private recordedActs(event: Tick, action: DecidedAction): void {
     // Computed otherwise, it would stand in the agenda for ever.
     if (action.type === 'forget')
       this.agenda.done(this.state, [{ uid: action.uid, wakeAt: Number.POSITIVE_INFINITY, waitsFor: null }]);
-    this.note(this.recorded, this.recordedCounts, event, action);
-  }
-
-  private computedActs(event: Tick, action: DecidedAction): void {
-    this.note(this.actions, this.computedCounts, event, action);
-  }
-
-  private note(
-    list: ReplayedAction[],
-    tally: Map<ActionType, number>,
-    event: Tick,
-    { instance, type, rule }: DecidedAction,
-  ): void {
-    if (this.only !== null && instance !== this.only) return;
-    tally.set(type, (tally.get(type) ?? 0) + 1);
-    if (list.length < this.keep) list.push({ seq: event.seq, at: event.data.now, instance, type, rule });
+    if (this.only === null || action.instance === this.only) this.recorded.add(listed(event, action));
   }
 
   /** The tick and all its flaps are known: what differs is told, instance by instance. */
@@ -228,12 +260,41 @@ export class Replay {
       return;
     for (const difference of differencesOf(tick, decision, flaps)) {
       if (this.only !== null && difference.instance !== this.only) continue;
-      this.differing += 1;
       if (!difference.intended) this.unintended += 1;
-      if (this.differences.length < this.keep) this.differences.push(difference);
+      this.differences.add(difference);
     }
   }
 }
+
+/** A page of all that is added. */
+class Listed<T> {
+  readonly items: T[] = [];
+  total = 0;
+  private readonly skip: number;
+  private readonly keep: number;
+
+  constructor(skip: number, keep: number) {
+    this.skip = skip;
+    this.keep = keep;
+  }
+
+  get next(): number | null {
+    return this.total > this.skip + this.keep ? this.skip + this.keep : null;
+  }
+
+  add(item: T): void {
+    if (this.total >= this.skip && this.items.length < this.keep) this.items.push(item);
+    this.total += 1;
+  }
+}
+
+const listed = (event: Tick, { instance, type, rule }: DecidedAction): ReplayedAction => ({
+  seq: event.seq,
+  at: event.data.now,
+  instance,
+  type,
+  rule,
+});
 
 // ── differences ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -245,9 +306,6 @@ interface Transaction {
   readonly same: boolean;
   readonly flaps: RecordedFlap[];
 }
-
-const counts = (tally: ReadonlyMap<ActionType, number>): Counts =>
-  Object.fromEntries([...tally].sort(([a], [b]) => (a < b ? -1 : 1)));
 
 function differencesOf(tick: Tick, decision: Decision, flaps: readonly RecordedFlap[]): readonly Difference[] {
   const uids = new Set<string>();

@@ -21,9 +21,7 @@ export function refusal(policy: Partial<Policy>, edits: readonly Edit[], seq: nu
   for (const key of keys) {
     const name = key.replace('rollout.', '');
     if (key === name ? POLICY_KEYS.has(key) : ROLLOUT_KEYS.has(name)) continue;
-    if (BAKED.test(name))
-      return `"${key}" cannot be tried: it is judged by whoever watches, and what came of it is baked into the recorded facts`;
-    return `"${key}" is no part of the policy; it holds ${[...POLICY_KEYS].join(', ')}`;
+    return keyRefusal(key, [...POLICY_KEYS]);
   }
   const edited = new Set<number>();
   for (const edit of edits) {
@@ -33,6 +31,13 @@ export function refusal(policy: Partial<Policy>, edits: readonly Edit[], seq: nu
     edited.add(at);
   }
   return null;
+}
+
+/** Why there is no trying `key`, which is none of the policy's own keys. */
+export function keyRefusal(key: string, known: readonly string[]): string {
+  return BAKED.test(key.replace('rollout.', ''))
+    ? `"${key}" cannot be tried: it is judged by whoever watches, and what came of it is baked into the recorded facts`
+    : `"${key}" is no part of the policy; it holds ${known.join(', ')}`;
 }
 
 /** Why this event cannot be edited so; null when it can. */

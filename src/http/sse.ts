@@ -9,16 +9,20 @@ import { SSE_RETRY_MS } from './limits.ts';
 import { Problem, problemDocument } from './problem.ts';
 import type { StreamSource } from './route.ts';
 
-const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+export const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 export function eventStream(events: AsyncIterable<StoredEvent>): StreamSource {
   return {
     chunks: encode(events),
     opening: bytes(`retry: ${SSE_RETRY_MS}\n: watching\n\n`),
     beat: bytes(': still here\n\n'),
-    lastWords: (problem) => bytes(`event: problem\ndata: ${JSON.stringify(problemDocument(problem))}\n\n`),
+    lastWords,
   };
 }
+
+/** Why a stream ends before its time. */
+export const lastWords = (problem: Problem): Uint8Array =>
+  bytes(`event: problem\ndata: ${JSON.stringify(problemDocument(problem))}\n\n`);
 
 async function* encode(events: AsyncIterable<StoredEvent>): AsyncGenerator<Uint8Array> {
   for await (const event of events) {

@@ -131,6 +131,17 @@ export interface ReplayAsk {
   readonly instance: string | null;
   readonly policy: Partial<Policy> | null;
   readonly edits: readonly ({ readonly drop: number } | { readonly seq: number; readonly data: JsonObject })[];
+  /** The `next` of the page before; null: the first page. */
+  readonly skip: number | null;
+  /** Items per list; null: as many as may be. */
+  readonly limit: number | null;
+}
+
+/** How far a replay is. `folding`: from the snapshot up to the beginning of the stretch. */
+export interface ReplayProgress {
+  readonly doing: 'folding' | 'replaying';
+  readonly events: number;
+  readonly of: number;
 }
 
 export interface EventView {
@@ -249,7 +260,13 @@ export interface Control {
   ): Promise<AsyncIterable<Uint8Array>>;
 
   dryRun(fleet: string): Promise<DryRun>;
-  replay(fleet: string, ask: ReplayAsk): Promise<JsonObject>;
+  /** Ends early, with a refusal that nobody reads, when the signal aborts. */
+  replay(
+    fleet: string,
+    ask: ReplayAsk,
+    signal: AbortSignal,
+    progress: (progress: ReplayProgress) => void,
+  ): Promise<JsonObject>;
   orphans(fleet: string): Promise<readonly Orphan[]>;
   /** Kills what nobody declares, on the operator's word; refuses when more than half of what is seen is unrecognised. */
   pruneOrphans(fleet: string, expected: number, by: By): Promise<readonly Orphan[]>;

@@ -6,8 +6,15 @@ export const MAX_REST_MS = 10_000;
 export const INBOX_FACTS = 100_000;
 /** Measured: pages of 500–1,000 read fastest. */
 export const READ_PAGE_EVENTS = 1_000;
-/** Items per list in the answer to a replay. */
+/** Items per list in the answer to a replay, unless fewer are asked for. */
 export const REPLAY_ITEMS = 1_000;
+/** Replays at once, in one process: each holds a state of its whole fleet. */
+export const REPLAYS_AT_ONCE = 2;
+/** Longest that a replay may take. */
+export const REPLAY_MS = 10 * 60_000;
+/** Long reading gives everybody else a turn after so long, and tells how far it is so often. */
+export const SLICE_MS = 10;
+export const PROGRESS_EVERY_MS = 250;
 export const SNAPSHOT_EVERY_EVENTS = 20_000;
 /** A snapshot that failed is tried again this many events later. */
 export const SNAPSHOT_RETRY_EVENTS = 1_000;

@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { cli, temporaryFolder, type Ran } from './support/cli.ts';
-import { fakeApi, fleetView, instanceView, problem, REPLAY, Status, type Asked } from './support/fake-api.ts';
+import { fakeApi, fleetView, narrated, instanceView, problem, REPLAY, Status, type Asked } from './support/fake-api.ts';
 
 interface Expected {
   readonly command: string;
@@ -230,23 +230,74 @@ test('the doctor says why the server is not ready and what is wrong with a fleet
   assert.match(out, /wrong +fleet demo: nobody owns it.*; 2 ERROR/);
 });
 
+const NOTHING = { actions: [], transitions: [], holds: [], flaps: [] };
+const START = { ...NOTHING, actions: [{ instance: 'scribe', uid: 'u-1', type: 'start', rule: 'start', facts: [] }] };
+
+const replaying = (answer: object) => ({
+  'POST /v1/fleets/demo/debug/replay-events': narrated(
+    ['progress', { doing: 'replaying', events: 1, of: 2 }],
+    ['result', { ...REPLAY, ...answer }],
+  ),
+});
+
 test('verify exits with 1 and shows the differences when this build would have decided otherwise', async () => {
-  await using api = await fakeApi({
-    'POST /v1/fleets/demo/debug/replay-events': () => ({ ...REPLAY, differences: [{ seq: 18, instance: 'scribe' }] }),
-  });
+  const difference = { seq: 18, instance: 'scribe', uid: 'u-1', recorded: START, computed: NOTHING, intended: false };
+  const counts = { ...REPLAY.counts, differences: 1, unintended: 1 };
+  await using api = await fakeApi(replaying({ differences: [difference], counts }));
   const { code, out } = await cli('verify', { api });
   assert.equal(code, 1);
-  assert.match(out, /1 difference:\n {2}\{"seq":18/);
+  assert.match(
+    out,
+    /1 difference that nobody intends.*\n {2}#18 {2}scribe: recorded start \(start\); computed nothing/,
+  );
+});
+
+test('verify passes where every difference is declared as intended by this build', async () => {
+  const difference = { seq: 18, instance: 'scribe', uid: 'u-1', recorded: START, computed: NOTHING, intended: true };
+  await using api = await fakeApi(
+    replaying({ differences: [difference], counts: { ...REPLAY.counts, differences: 1 } }),
+  );
+  const { code, out } = await cli('verify', { api });
+  assert.equal(code, 0, out);
+  assert.match(out, /1 difference, each declared by this build as intended/);
 });
 
 test('a what-if replay sends the policy of the file and is labelled as one', async () => {
   using folder = temporaryFolder();
   writeFileSync(join(folder.path, 'p.yaml'), 'policy: { giveUpAfter: 3 }\n');
-  await using api = await fakeApi();
-  const { code, out } = await cli('replay --policy p.yaml', { api, cwd: folder.path });
+  writeFileSync(join(folder.path, 'fact.json'), '{ "ok": false, "message": "no" }');
+  const counts = {
+    ...REPLAY.counts,
+    computed: { start: 1, restart: 2 },
+    recorded: { start: 5, restart: 1 },
+    transitions: { computed: { ERROR: 1 }, recorded: {} },
+    differences: 7,
+  };
+  const decidedAtEnd = { actions: [], transitions: [], phases: { ERROR: 1 } };
+  await using api = await fakeApi(replaying({ kind: 'what-if', openLoop: true, counts, decidedAtEnd }));
+  const { code, out } = await cli('replay --policy p.yaml --from -7d --drop 3 --drop 4 --edit 5=fact.json', {
+    api,
+    cwd: folder.path,
+  });
   assert.equal(code, 0);
-  assert.match(out, /The other policy would have decided the same/);
-  assertAsked(api.asked, undefined, { policy: { giveUpAfter: 3 } });
+  assert.match(out, /open loop/);
+  assert.match(out, /It would have meant 4 fewer starts, 1 more restart\./);
+  assert.match(out, /Phases: 1 more entry into ERROR\.\nAt the end: 1 more ERROR, 1 fewer RUNNING\./);
+  const { from, ...asked } = JSON.parse(api.asked.at(-1)?.body ?? '{}') as { from: string };
+  assert.match(from, /^\d{4}-/);
+  assert.deepEqual(asked, {
+    policy: { giveUpAfter: 3 },
+    edits: [{ drop: 3 }, { drop: 4 }, { seq: 5, data: { ok: false, message: 'no' } }],
+  });
+});
+
+test('a replay that is cut off is an error, and never read as one without differences', async () => {
+  await using api = await fakeApi({
+    'POST /v1/fleets/demo/debug/replay-events': narrated(['progress', { doing: 'folding', events: 0, of: 2 }]),
+  });
+  const { code, err } = await cli('verify', { api });
+  assert.equal(code, 2);
+  assert.match(err, /ended before the replay did/);
 });
 
 test('logs come byte for byte, with tail and previous passed on', async () => {

@@ -139,7 +139,8 @@ describe('the log of an eventful life', () => {
     const { code, out } = await leavesAlone(() => plane.cli('replay', '--policy', file));
     assert.equal(code, 0, out);
     assert.match(out, /what-if/);
-    assert.match(out, /"looper"/);
+    assert.match(out, /fewer starts?\./);
+    assert.match(out, /looper: recorded .*start \(start\).*; computed .*ERROR \(gave-up\)/);
     assert.equal((await fleet.get('looper')).restarts.crashes, 3);
   });
 

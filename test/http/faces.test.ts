@@ -267,9 +267,31 @@ describe('debugging', () => {
     };
     assert.equal((await subject.ask('POST', '/v1/fleets/alpha/debug/replay-events', { body })).status, 200);
     const policy = { giveUpAfter: 3, retryErrorEveryMs: 300_000 };
-    assert.deepEqual(given(subject, 'replay')[1], { ...body, policy });
+    assert.deepEqual(given(subject, 'replay')[1], { ...body, policy, skip: null, limit: null });
     await subject.ask('POST', '/v1/fleets/alpha/debug/replay-events');
-    assert.deepEqual(given(subject, 'replay')[1], { from: null, to: null, instance: null, policy: null, edits: [] });
+    const nothing = { from: null, to: null, instance: null, policy: null, edits: [], skip: null, limit: null };
+    assert.deepEqual(given(subject, 'replay')[1], nothing);
+  });
+
+  test('a replay whose client wants to know how far it is tells it, and then what came of it', async (t) => {
+    const { ask } = await start(t);
+    const headers = { accept: 'text/event-stream' };
+    const told = await ask('POST', '/v1/fleets/alpha/debug/replay-events', { headers });
+    assert.equal(told.status, 200);
+    assert.deepEqual(
+      [...told.text.matchAll(/^event: (\w+)$/gm)].map(([, event]) => event),
+      ['progress', 'result'],
+    );
+    const refused = await ask('POST', '/v1/fleets/nowhere/debug/replay-events', { headers });
+    assert.match(refused.text, /^event: problem\ndata: \{.*"status":404/m);
+  });
+
+  test('what is judged by those who watch cannot be tried as a policy, and is refused with words', async (t) => {
+    const { ask } = await start(t);
+    const tried = async (policy: object): Promise<string> =>
+      String(problem(await ask('POST', '/v1/fleets/alpha/debug/replay-events', { body: { policy } }), 422)['detail']);
+    assert.match(await tried({ silentAfter: '5s' }), /baked into the recorded facts/);
+    assert.match(await tried({ patience: 3 }), /"patience" is no part of the policy; it holds giveUpAfter/);
   });
 });
 

@@ -40,6 +40,28 @@ const SPEC: Spec = {
   drift: null,
 };
 
+/** A replay of one event that finds nothing. */
+const REPLAYED = {
+  kind: 'replay',
+  openLoop: false,
+  from: AT,
+  to: AT,
+  fromSeq: 1,
+  toSeq: 1,
+  snapshotSeq: 0,
+  events: 1,
+  ticks: 1,
+  logics: [1],
+  quarantined: 0,
+  actions: [],
+  recorded: [],
+  differences: [],
+  next: null,
+  counts: { computed: {}, recorded: {}, transitions: { computed: {}, recorded: {} }, differences: 0, unintended: 0 },
+  phases: { RUNNING: 1 },
+  decidedAtEnd: { actions: [], transitions: [], phases: { RUNNING: 1 } },
+} as const;
+
 export interface Call {
   readonly verb: keyof Control;
   readonly args: readonly unknown[];
@@ -374,11 +396,11 @@ export function createFakeControl(): FakeControl {
           holds: [],
         };
       }),
-    replay: (fleet, ask) =>
+    replay: (fleet, ask, _signal, progress) =>
       did('replay', [fleet, ask], () => {
         there(fleet);
-        const none = { actions: [], recorded: [], differences: [], phases: { RUNNING: 1 } };
-        return { from: AT, to: AT, snapshotSeq: 0, events: 1, ticks: 1, ...none };
+        progress({ doing: 'replaying', events: 0, of: 1 });
+        return REPLAYED;
       }),
     volumes: (fleet) => did('volumes', [fleet], () => (there(fleet), [volume(fleet)])),
     removeVolume: (fleet, name, by) =>

@@ -1,18 +1,31 @@
 /** `dry-run`, `replay`, `verify`: the decision logic asked without changing anything. */
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { InvalidArgumentError } from 'commander';
 import type { Json, JsonObject } from '../../core/model.ts';
-import type { DryRun } from '../../runtime/api.ts';
 import { declare, type Context, type Session } from '../command.ts';
 import { EXIT_NEGATIVE, EXIT_OK, Failure } from '../failure.ts';
-import { seqOrTime } from '../options.ts';
-import { age } from '../render/ages.ts';
-import { toneOf } from '../render/colours.ts';
-import { brief, count, cut, plain } from '../render/text.ts';
+import { seqOrTime, wholeNumber } from '../options.ts';
+import { dryRunInWords } from '../render/dry-run.ts';
+import { progressInWords, replayInWords } from '../render/replay.ts';
+import type { ReplayAnswer, ReplayBody } from '../replaying.ts';
 
 const GROUP = 'Proof:';
-/** Differences shown to a person; all are in the JSON. */
-const DIFFERENCES_SHOWN = 20;
+
+interface ReplayOptions {
+  readonly from?: string;
+  readonly to?: string;
+  readonly instance?: string;
+  readonly policy?: string;
+  readonly drop?: readonly number[];
+  readonly edit?: readonly EditFile[];
+  readonly skip?: number;
+}
+
+interface EditFile {
+  readonly seq: number;
+  readonly file: string;
+}
 
 export function registerDebug(session: Session): void {
   declare(session, session.program, {
@@ -27,106 +40,108 @@ export function registerDebug(session: Session): void {
       return EXIT_OK;
     },
   });
-  declare<{ from?: string; to?: string; instance?: string; policy?: string }>(session, session.program, {
+  declare<ReplayOptions>(session, session.program, {
     usage: 'replay',
     description:
-      'Replays the recorded events through this decision logic; with --policy, says what another policy would have done.',
+      'Decides the recorded events again, in memory, and compares. With --policy, --drop or --edit it is a what-if.',
     group: GROUP,
     examples: [
-      'holdfast replay --from 2h',
+      'holdfast replay --from -2h',
       'holdfast replay --from 100 --to 200 --instance scribe',
-      'holdfast replay --policy stricter.yaml',
+      'holdfast replay --policy stricter.yaml --from -7d',
+      'holdfast replay --drop 118 --edit 120=fact.json',
     ],
     options: (command) =>
       command
-        .option('--from <position>', 'a seq, a time or an age (default: the earliest reachable)')
+        .option('--from <position>', 'a seq, a time or an age such as -2h (default: the earliest reachable)')
         .option('--to <position>', 'a seq, a time or an age (default: now)')
         .option('--instance <name>', 'only its actions and differences')
-        .option('--policy <file>', 'what if this had been the policy: YAML or JSON, as under "policy" in a manifest'),
+        .option('--policy <file>', 'what if this had been the policy: YAML or JSON, as under "policy" in a manifest')
+        .option('--drop <seq>', 'what if this fact had not been; may be repeated', seqs)
+        .option('--edit <seq=file>', 'what if this fact had said what the file does (its data); may be repeated', edits)
+        .option('--skip <n>', 'leave out so many items of each list: the pages before (for -o json)', wholeNumber),
     run: async (context, _args, options) => {
       const now = context.io.now();
-      const answer = await context.client().replay(await context.fleet(), {
-        ...range(seqOrTime(options.from, now), seqOrTime(options.to, now)),
-        ...(options.instance === undefined ? {} : { instance: options.instance }),
-        ...(options.policy === undefined ? {} : { policy: await policyOf(resolve(context.io.cwd, options.policy)) }),
+      const { from, to, instance, policy, skip } = options;
+      const edited = await editsOf(options, context);
+      const answer = await replayed(context, {
+        ...range(seqOrTime(from, now), seqOrTime(to, now)),
+        ...(instance === undefined ? {} : { instance }),
+        ...(policy === undefined ? {} : { policy: await policyOf(resolve(context.io.cwd, policy)) }),
+        ...(edited.length === 0 ? {} : { edits: edited }),
+        ...(skip === undefined ? {} : { skip }),
       });
       if (context.json) await context.printJson(answer);
-      else await context.print(replayInWords(answer, options.policy !== undefined, context));
+      else await context.print(replayInWords(answer, context));
       return EXIT_OK;
     },
   });
   declare(session, session.program, {
     usage: 'verify',
     description:
-      'Replays the whole history against this build: exit 1 if any decision would differ. The gate before an upgrade.',
+      'Replays the whole history against this build: exit 1 if any decision would differ that this build does not declare as intended. The gate before an upgrade.',
     group: GROUP,
     examples: ['holdfast verify', 'holdfast verify -o json'],
     run: async (context) => {
-      const answer = await context.client().replay(await context.fleet(), {});
+      const answer = await replayed(context, {});
       if (context.json) await context.printJson(answer);
-      else await context.print(replayInWords(answer, false, context));
-      return listOf(answer, 'differences').length === 0 ? EXIT_OK : EXIT_NEGATIVE;
+      else await context.print(replayInWords(answer, context));
+      return answer.counts.unintended === 0 ? EXIT_OK : EXIT_NEGATIVE;
     },
   });
 }
 
-function dryRunInWords(answer: DryRun, { paint, io }: Context): readonly string[] {
-  const facts = answer.pendingFacts === 0 ? '' : `, ${count(answer.pendingFacts, 'pending fact')} included`;
-  if (answer.actions.length + answer.transitions.length + answer.holds.length === 0) {
-    return [`The next tick would do nothing (log at #${answer.head}${facts}).`];
+/** On a terminal it says how far it is, on a line that is gone in the end. */
+async function replayed(context: Context, body: ReplayBody): Promise<ReplayAnswer> {
+  const { io, json } = context;
+  const live = io.tty && !json;
+  let drawn = false;
+  try {
+    return await context.client().replay(await context.fleet(), body, async ({ doing, events, of }) => {
+      if (!live) return;
+      drawn = true;
+      await io.err(`\r\u001b[K${progressInWords(doing, events, of)}`);
+    });
+  } finally {
+    if (drawn) await io.err('\r\u001b[K');
   }
-  return [
-    `The next tick would, from the log at #${answer.head}${facts}:`,
-    ...answer.actions.map((each) => {
-      const facts = each.facts.map((seq) => `#${seq}`).join(' ');
-      return `  ${paint('strong', each.type)} ${each.instance}, by row "${each.reason.rule}": ${plain(each.reason.text)}${facts === '' ? '' : ` (facts ${facts})`}`;
-    }),
-    ...answer.transitions.map(
-      (each) => `  ${each.instance}: ${each.from} → ${paint(toneOf(each.to), each.to)}, by row "${each.rule}"`,
-    ),
-    ...answer.holds.map((each) => {
-      if (each.reason === null) return `  ${each.instance}: no longer held`;
-      return paint(
-        'warn',
-        `  ${each.instance}: held (${each.reason})${each.text === null ? '' : `: ${plain(each.text)}`}${each.until === null ? '' : `, until ${age(each.until, io.now())}`}`,
-      );
-    }),
-  ];
-}
-
-function replayInWords(answer: JsonObject, whatIf: boolean, { paint }: Context): readonly string[] {
-  const differences = listOf(answer, 'differences');
-  const read = `${brief(answer['events'])} events and ${brief(answer['ticks'])} ticks, from ${brief(answer['from'])} to ${brief(answer['to'])}`;
-  const computed = `${listOf(answer, 'actions').length} actions computed, ${listOf(answer, 'recorded').length} recorded`;
-  const verdict =
-    differences.length === 0
-      ? paint(
-          'good',
-          whatIf ? 'The other policy would have decided the same.' : 'Every decision is as it was recorded.',
-        )
-      : paint(
-          'bad',
-          `${count(differences.length, 'difference')}${whatIf ? ' (a what-if: the recorded facts do not react to it)' : ''}:`,
-        );
-  return [
-    `Replayed ${read}: ${computed}.`,
-    verdict,
-    ...differences.slice(0, DIFFERENCES_SHOWN).map((each) => `  ${cut(brief(each), 300)}`),
-    ...(differences.length > DIFFERENCES_SHOWN
-      ? [`  and ${differences.length - DIFFERENCES_SHOWN} more; -o json has them all`]
-      : []),
-  ];
 }
 
 /** Left out where nothing was said. */
-function range(
-  from: number | string | null,
-  to: number | string | null,
-): { from?: number | string; to?: number | string } {
+function range(from: number | string | null, to: number | string | null): Pick<ReplayBody, 'from' | 'to'> {
   return { ...(from === null ? {} : { from }), ...(to === null ? {} : { to }) };
 }
 
-async function policyOf(file: string): Promise<never> {
+const seqs = (text: string, before: readonly number[] = []): readonly number[] => [...before, wholeNumber(text)];
+
+function edits(text: string, before: readonly EditFile[] = []): readonly EditFile[] {
+  const [, seq, file] = /^(\d{1,15})=(.+)$/.exec(text) ?? [];
+  if (seq === undefined || file === undefined)
+    throw new InvalidArgumentError('expected SEQ=FILE, such as 120=fact.json');
+  return [...before, { seq: Number(seq), file }];
+}
+
+async function editsOf(
+  { drop = [], edit = [] }: ReplayOptions,
+  { io }: Context,
+): Promise<NonNullable<ReplayBody['edits']>> {
+  const files = edit.map(async ({ seq, file }) => {
+    const data = await documentIn(resolve(io.cwd, file));
+    if (typeof data !== 'object' || data === null || Array.isArray(data))
+      throw new Failure('invalid', `${file} does not hold the data of an event: expected an object`);
+    return { seq, data: data as JsonObject };
+  });
+  return [...drop.map((seq) => ({ drop: seq })), ...(await Promise.all(files))];
+}
+
+/** In the words of a manifest; the server freezes it. */
+async function policyOf(file: string): Promise<Json> {
+  const value = await documentIn(file);
+  const policy = (value as { policy?: Json } | null)?.policy;
+  return policy ?? value;
+}
+
+async function documentIn(file: string): Promise<Json> {
   const { parse } = await import('yaml');
   let text: string;
   try {
@@ -135,15 +150,8 @@ async function policyOf(file: string): Promise<never> {
     throw new Failure('unreadable', `${file} cannot be read: ${(error as Error).message}`);
   }
   try {
-    const value = parse(text) as { policy?: Json } | null;
-    // In the words of a manifest; the server freezes it.
-    return (value?.policy ?? value) as never;
+    return parse(text) as Json;
   } catch (error) {
-    throw new Failure('invalid', `${file} is no YAML: ${(error as Error).message}`);
+    throw new Failure('invalid', `${file} is no YAML or JSON: ${(error as Error).message}`);
   }
-}
-
-function listOf(answer: JsonObject, key: string): readonly Json[] {
-  const value = answer[key];
-  return Array.isArray(value) ? (value as readonly Json[]) : [];
 }

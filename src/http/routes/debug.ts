@@ -6,20 +6,26 @@ import { z } from '@hono/zod-openapi';
 import { freezePolicy } from '../../core/manifest/freeze.ts';
 import { type PolicyDocument, policySchema } from '../../core/manifest/schema.ts';
 import type { JsonObject, Policy } from '../../core/model.ts';
-import type { Control } from '../../runtime/api.ts';
+import { keyRefusal } from '../../core/what-if.ts';
+import { type Control, Refusal } from '../../runtime/api.ts';
 import { dryRun, replayed } from '../answers.ts';
 import { bodyPosition, fleetParams, name } from '../fields.ts';
 import { REPLAY_EDITS } from '../limits.ts';
+import { narrated } from '../narrated.ts';
 import { json, jsonRoute, type Route } from '../route.ts';
+import { REPLAY_ITEMS, REPLAY_MS } from '../../runtime/limits.ts';
 
 /** It came out of `JSON.parse`, so what is in it is JSON. */
 const jsonObject = z.record(z.string(), z.unknown()) as z.ZodType<JsonObject>;
+
+/** Loose, so that what is no part of the policy can be refused in words that say why it cannot be tried. */
+const triedPolicy = z.looseObject(policySchema.shape);
 
 const replayBody = z.strictObject({
   from: bodyPosition.nullish(),
   to: bodyPosition.nullish(),
   instance: name.nullish(),
-  policy: policySchema.nullish(),
+  policy: triedPolicy.nullish(),
   edits: z
     .array(
       z.union([z.strictObject({ drop: z.int().min(1) }), z.strictObject({ seq: z.int().min(1), data: jsonObject })], {
@@ -28,6 +34,8 @@ const replayBody = z.strictObject({
     )
     .max(REPLAY_EDITS, `at most ${REPLAY_EDITS} edits`)
     .optional(),
+  skip: z.int().min(0).nullish(),
+  limit: z.int().min(0).max(REPLAY_ITEMS).nullish(),
 });
 
 export function debugRoutes(control: Control): readonly Route[] {
@@ -51,23 +59,22 @@ export function debugRoutes(control: Control): readonly Route[] {
       tag: 'debug',
       summary: 'Decide a stretch of history again',
       description:
-        'In a fresh state in memory, from the snapshot before `from`: what is computed, what was recorded, and the differences. With `policy` (keys as in a manifest) or `edits` it is a what-if. Covered by the scope read; shows facts.',
+        'In a fresh state in memory, from the snapshot before `from`: what is computed, what was recorded, and the differences. With `policy` (keys as in a manifest) or `edits` it is a what-if, open loop: the recorded world does not answer to what is only computed. Lists are pages: `next` is the `skip` of the next one (say the same `from`, and `toSeq` as `to`); counts are whole. With `Accept: text/event-stream` it tells how far it is: events `progress`, then `result` or `problem`. Given up when the client goes. Covered by the scope read; shows facts and config.',
       scope: 'read',
+      lasts: () => REPLAY_MS,
       params: fleetParams,
       body: { optional: true, schema: replayBody },
       answers: { 200: { description: 'The replay', schema: replayed } },
-      async handle({ params, body }) {
-        const { from = null, to = null, instance = null, policy = null, edits = [] } = body;
-        return json(
-          200,
-          await control.replay(params.fleet, {
-            from,
-            to,
-            instance,
-            policy: policy === null ? null : policyOf(policy),
-            edits,
-          }),
-        );
+      async handle({ params, body, header, signal }) {
+        const { from = null, to = null, instance = null, policy = null, edits = [], skip = null, limit = null } = body;
+        const ask = { from, to, instance, policy: policy === null ? null : policyOf(policy), edits, skip, limit };
+        if (header('accept')?.includes('text/event-stream') !== true)
+          return json(200, await control.replay(params.fleet, ask, signal, () => undefined));
+        return {
+          kind: 'stream',
+          type: 'text/event-stream; charset=utf-8',
+          source: narrated((tell) => control.replay(params.fleet, ask, signal, tell)),
+        };
       },
     }),
   ];
@@ -75,6 +82,9 @@ export function debugRoutes(control: Control): readonly Route[] {
 
 /** Only what was said: the rest stays as it was at the time. A `rollout` is taken whole, its gaps filled with the defaults. */
 function policyOf(document: PolicyDocument): Partial<Policy> {
+  const known = Object.keys(policySchema.shape);
+  const strange = Object.keys(document).find((key) => !known.includes(key));
+  if (strange !== undefined) throw new Refusal('invalid', 'what-if', keyRefusal(strange, known));
   const frozen = freezePolicy(document);
   const said = new Set(Object.keys(document).map((key) => (key === 'retryErrorEvery' ? 'retryErrorEveryMs' : key)));
   return Object.fromEntries(Object.entries(frozen).filter(([key]) => said.has(key)));

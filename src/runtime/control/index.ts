@@ -5,11 +5,12 @@ import { Refusal } from '../api.ts';
 import type { World } from '../world.ts';
 import { apply } from './apply.ts';
 import { bulk, command, hold, override, release, remove } from './commands.ts';
-import { dryRun, replayed } from './debug.ts';
+import { dryRun } from './debug.ts';
 import { fleetOf, instanceOf, upToDate } from './fleets.ts';
 import { orphans, pruneOrphans } from './orphans.ts';
 import { instances, manifest, viewOf, viewOfFleet, why } from './reads.ts';
 import { alive, ready } from './ready.ts';
+import { replayed } from './replay.ts';
 import { settled } from './settle.ts';
 import { events, logs, watch } from './stream.ts';
 import { removeVolume, volumes } from './volumes.ts';
@@ -43,7 +44,7 @@ export function createControl(world: World): Control {
     watch: (fleet, after, signal) => watch(world, fleet, after, signal),
     logs: async (fleet, name, ask, signal) => logs(world, fleet, name, ask, signal),
     dryRun: (fleet) => dryRun(world, fleet),
-    replay: (fleet, ask) => replayed(world, fleet, ask),
+    replay: (fleet, ask, signal, progress) => replayed(world, fleet, ask, { signal, progress }),
     orphans: async (fleet) => orphans(world, fleet),
     pruneOrphans: (fleet, expected) => pruneOrphans(world, fleet, expected),
     volumes: (fleet) => volumes(world, fleet),

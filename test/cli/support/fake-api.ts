@@ -223,16 +223,34 @@ const TOKEN_VIEW = {
 };
 
 export const REPLAY = {
+  kind: 'replay',
+  openLoop: false,
   from: 'a',
   to: 'b',
+  fromSeq: 1,
+  toSeq: 420,
   snapshotSeq: 0,
   events: 420,
   ticks: 33,
+  logics: [1],
+  quarantined: 0,
   actions: [],
   recorded: [],
   differences: [],
+  next: null,
+  counts: { computed: {}, recorded: {}, transitions: { computed: {}, recorded: {} }, differences: 0, unintended: 0 },
   phases: { RUNNING: 1 },
+  decidedAtEnd: { actions: [], transitions: [], phases: { RUNNING: 1 } },
 };
+
+/** An answer that is told as it is made: frames of server-sent events. */
+export const narrated =
+  (...frames: readonly (readonly [event: string, data: unknown])[]): Answer =>
+  (_asked, response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    response.end(frames.map(([event, data]) => `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`).join(''));
+    return WRITTEN;
+  };
 
 /** Everything about fleet `demo` with its one instance `scribe`. */
 function standardRoutes(): { readonly [route: string]: Answer } {
@@ -289,7 +307,7 @@ function standardRoutes(): { readonly [route: string]: Answer } {
       transitions: [{ instance: 'scribe', from: 'RUNNING', to: 'PENDING', rule: 'start' }],
       holds: [{ instance: 'scribe', reason: 'backoff', text: 'waits', until: null }],
     }),
-    [`POST ${fleet}/debug/replay-events`]: () => REPLAY,
+    [`POST ${fleet}/debug/replay-events`]: narrated(['result', REPLAY]),
     [`GET ${fleet}/orphans`]: () => ({ items: [ORPHAN], next: null }),
     [`POST ${fleet}/orphans/prune`]: () => ({ items: [ORPHAN], next: null }),
     [`POST ${fleet}/instances/scribe/token`]: () =>
