@@ -3,7 +3,7 @@
  * would follow. The state itself is left as it is.
  */
 import { eventProblem } from './event-shapes.ts';
-import { EVENT_VERSIONS, type NewEvent, type StoredEvent } from './events.ts';
+import { EVENT_VERSIONS, type NewEvent } from './events.ts';
 import { evolve } from './evolve.ts';
 import { LOGIC_VERSION } from './limits.ts';
 import type { FleetState } from './model.ts';
@@ -25,7 +25,7 @@ export function drafted(
       const text = JSON.parse(JSON.stringify(fact)) as NewEvent;
       const v = EVENT_VERSIONS[text.type];
       if (eventProblem(text.type, v, text.data) !== null) continue;
-      evolve(copy, { ...text, seq: copy.seq + 1, at, v } as StoredEvent);
+      evolve(copy, { ...text, seq: copy.seq + 1, at, v });
       drafts.push(text);
     }
   }
