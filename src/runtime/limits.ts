@@ -12,8 +12,6 @@ export const REPLAY_ITEMS = 1_000;
 export const REPLAYS_AT_ONCE = 2;
 /** Longest that a replay may take. */
 export const REPLAY_MS = 10 * 60_000;
-/** How long looking at all targets of a fleet may take, for a dry run; each has a deadline of its own. */
-export const OBSERVE_MS = 2 * 60_000;
 /** Long reading gives everybody else a turn after so long, and tells how far it is so often. */
 export const SLICE_MS = 10;
 export const PROGRESS_EVERY_MS = 250;
@@ -69,6 +67,8 @@ export const VOLUMES_MS = 30_000;
 export const INSPECT_MS = 5_000;
 /** A health probe's own deadline. */
 export const PROBE_TIMEOUT_MS = 5_000;
+/** Health probes of one fleet at the same time. All that hang at once delay the next ones by `PROBE_TIMEOUT_MS`. */
+export const PROBES_AT_ONCE = 128;
 
 /** Wake proxy: requests that wait for instances to be ready, in all and for each; and how long each waits. */
 export const WAKE_QUEUE = 2_000;

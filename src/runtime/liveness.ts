@@ -10,14 +10,16 @@
  *     of one life about the next.
  *  4. However many beat at once, the loop gets one source of facts per `BATCH_EVERY_MS`; however often one agent changes its
  *     mind, it is believed once per `LOOK_EVERY_MS`.
+ *  5. At most `PROBES_AT_ONCE` healths are asked at the same time, first those whose present life was never asked: an agent
+ *     must not run out of its start grace because others hang.
  */
 import type { NewEvent } from '../core/events.ts';
 import { silentAfterMs } from '../core/liveness.ts';
-import type { FleetState, Instance } from '../core/model.ts';
+import type { FleetState, HealthSpec, Instance } from '../core/model.ts';
 import type { Clock } from '../ports/clock.ts';
 import { type Beat, factsOf, type Heard, reported, speaksForThisLife } from './beats.ts';
 import { withDeadline } from './deadline.ts';
-import { PROBE_TIMEOUT_MS } from './limits.ts';
+import { PROBE_TIMEOUT_MS, PROBES_AT_ONCE } from './limits.ts';
 import type { FleetLoop } from './loop.ts';
 
 export type Probe = (inst: Instance, signal: AbortSignal) => Promise<{ ok: boolean; message: string }>;
@@ -61,6 +63,10 @@ export class LivenessWatch {
   private lookedMono: number;
   private failing = false;
   private beats = 0;
+  /** Whose health is to be asked, in the order of their turns; and how many are being asked. */
+  private readonly toAskFirst: { readonly uid: string; readonly asked: Asked }[] = [];
+  private readonly toAsk: { readonly uid: string; readonly asked: Asked }[] = [];
+  private asking = 0;
   private readonly stopping = new AbortController();
   private cancelTimer: () => void = () => undefined;
 
@@ -164,12 +170,10 @@ export class LivenessWatch {
     this.offeredMono = this.clock.mono();
     // An idle loop drains before `report` returns.
     this.offered = true;
-    const taken = this.loop.report((state, draft) => {
+    const taken = this.loop.report((state) => {
+      this.offered = false;
       const uids = [...this.due];
-      if (!draft) {
-        this.offered = false;
-        this.due.clear();
-      }
+      this.due.clear();
       return uids.flatMap((uid) => this.facts(state, uid));
     });
     if (!taken) this.offered = false;
@@ -275,9 +279,30 @@ export class LivenessWatch {
     this.asked.set(inst.uid, asked);
     if (asked.asking || now < asked.nextMono) return;
     asked.asking = true;
-    asked.nextMono = now + health.everyMs;
-    const life = inst.resource.incarnation;
+    (asked.answer?.life === inst.resource.incarnation ? this.toAsk : this.toAskFirst).push({ uid: inst.uid, asked });
+    this.askNext();
+  }
+
+  /** So many at a time (5): whoever hangs, hangs up to the deadline of a probe, and keeps a place for so long. */
+  private askNext(): void {
+    while (this.asking < PROBES_AT_ONCE) {
+      const turn = this.toAskFirst.shift() ?? this.toAsk.shift();
+      if (turn === undefined || this.stopping.signal.aborted) return;
+      const { uid, asked } = turn;
+      const inst = this.loop.state.instances.get(uid);
+      const health = inst?.spec.health ?? null;
+      // It stopped meanwhile; if it runs again, it has taken another turn.
+      if (this.asked.get(uid) !== asked) continue;
+      if (inst === undefined || health === null || inst.resource?.state !== 'running') asked.asking = false;
+      else this.askNow(inst, asked, health, inst.resource.incarnation);
+    }
+  }
+
+  private askNow(inst: Instance, asked: Asked, health: HealthSpec, life: string | null): void {
+    asked.nextMono = this.clock.mono() + health.everyMs;
+    this.asking += 1;
     void this.answer(inst).then(({ ok, message }) => {
+      this.asking -= 1;
       asked.asking = false;
       const at = this.clock.mono();
       if (ok) asked.failingSinceMono = null;
@@ -286,6 +311,7 @@ export class LivenessWatch {
       asked.answer = { ok, message, life, lasting: failedFor >= health.silentAfterMs };
       const present = this.loop.state.instances.get(inst.uid);
       if (present !== undefined && healthFacts(present, asked).length > 0) this.judge(inst.uid);
+      this.askNext();
     });
   }
 

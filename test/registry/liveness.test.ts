@@ -5,6 +5,7 @@ import type { EventData, StoredEvent } from '../../src/core/events.ts';
 import type { Store } from '../../src/ports/store.ts';
 import type { HeartbeatResult } from '../../src/runtime/api.ts';
 import type { Beat } from '../../src/runtime/beats.ts';
+import { PROBES_AT_ONCE } from '../../src/runtime/limits.ts';
 import { nextBeatMs } from '../../src/runtime/registry.ts';
 import { BY, FLEET, hangs, Stage } from '../runtime/stage.ts';
 
@@ -165,6 +166,29 @@ describe('silence', () => {
     await stage.pass(10 * SILENT_MS);
     assert.deepEqual(stage.target.calls, ['provision a']);
     assert.ok((await kinds(stage, 'a')).includes('silent'));
+  });
+
+  test('many that hang do not keep the others from being asked, nor are all asked at once', async () => {
+    const health = ', health: { http: { port: 1, path: / }, every: 5s, silentAfter: 60s, startGrace: 60s }';
+    const names = Array.from({ length: 300 }, (_, at) => `h${at}`);
+    let asking = 0;
+    let most = 0;
+    const probe: StageAsk['probe'] = async (inst, signal) => {
+      asking += 1;
+      most = Math.max(most, asking);
+      try {
+        if (inst.name !== 'last') await hangs(signal);
+        return { ok: true, message: 'ok' };
+      } finally {
+        asking -= 1;
+      }
+    };
+    const stage = await started({ probe });
+    await stage.up(names, health);
+    await stage.up([...names, 'last'], health);
+    await stage.pass(30_000);
+    assert.equal(phase(stage, 'last'), 'RUNNING');
+    assert.ok(most > 1 && most <= PROBES_AT_ONCE, `${most} were asked at once`);
   });
 
   test('L05 a quiet one that beats and has nothing to do is left alone', async () => {
