@@ -29,6 +29,8 @@ export class TickChecks {
   /** Provisioned again because missing: target → what and since when. */
   private readonly missed = new Map<string, { uid: string; since: number }[]>();
   private readonly missingSince = new Map<string, number>();
+  /** Said to have gone missing though nobody asked, and not made anew yet. */
+  private readonly lost = new Set<string>();
   private overriddenAt = Number.NEGATIVE_INFINITY;
 
   constructor(world: SimWorld) {
@@ -51,6 +53,7 @@ export class TickChecks {
         this.tries.delete(event.uid);
       if (event.type === 'secret.rotated') this.tries.clear();
       if (event.type === 'command.issued' && event.data.verb === 'override') this.overriddenAt = event.at;
+      if (event.type === 'flap.observed' && event.data.kind === 'container_missing') this.lost.add(event.uid ?? '');
       if (event.type !== 'resource.observed' || event.data.state !== 'missing' || event.uid === undefined) continue;
       // Said by an owner that was asleep, it may be too old to be believed.
       if (state.instances.get(event.uid)?.resource?.seq === event.seq) this.saidMissing(event.uid, event.seq, event.at);
@@ -98,6 +101,8 @@ export class TickChecks {
 
   /** Many gone at once are not made anew, unless an operator said so (L45, L51, L72). */
   private massHeal(state: FleetState, inst: Instance, what: string): void {
+    // Else an operation of ours may have removed it, as far as anybody can know: nothing was lost.
+    if (!this.lost.delete(inst.uid)) return;
     const { target } = inst.spec;
     const since = this.missingSince.get(inst.uid) ?? state.at;
     const missed = [
