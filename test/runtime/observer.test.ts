@@ -70,6 +70,21 @@ test('L01 a target that never answers from the start is said to be stale, and it
   assert.equal(stage.inst('a').phase, 'RUNNING');
 });
 
+test('what was RUNNING before we were is not shown so once a first look has failed', async () => {
+  const first = new Stage();
+  await first.runtime.start();
+  await first.up(['a']);
+  await first.during(first.runtime.stop());
+  const stage = new Stage({ clock: first.clock, disk: first.disk });
+  stage.target.listed = async () => {
+    throw new TargetError({ class: 'transient', fault: 'target', code: 'down', message: 'connection refused' });
+  };
+  await stage.during(stage.runtime.start());
+  await stage.pass(1_500);
+  assert.equal(stage.inst('a').phase, 'UNKNOWN');
+  assert.match(stage.fleet.loop.state.targets.get('fake')?.stale?.message ?? '', /connection refused/);
+});
+
 test('L03 a listing that hangs is given up, and the next one is taken', async () => {
   const stage = new Stage();
   await stage.runtime.start();
