@@ -49,7 +49,7 @@ function miscounted(state: FleetState): readonly Violation[] {
     const counted = { run: 0, stop: 0, existing: 0 };
     for (const inst of state.instances.values()) {
       if (inst.spec.target !== target.name) continue;
-      if (inst.operation !== null) counted[budgetOf(inst.operation.kind)] += 1;
+      if (inst.operation !== null) counted[budgetOf(inst.operation)] += 1;
       if (inst.resource !== null && inst.resource.state !== 'missing') counted.existing += 1;
     }
     const kept = { ...target.inFlight, existing: target.existing };

@@ -48,6 +48,7 @@ const sameAction = (a: DecidedAction, b: DecidedAction): boolean =>
   a.unstarted === b.unstarted &&
   a.subject === b.subject &&
   a.counted === b.counted &&
+  a.named === b.named &&
   a.rolloutUntil === b.rolloutUntil &&
   a.reason === b.reason &&
   sameList(a.facts, b.facts, sameSeq);

@@ -3,7 +3,8 @@
  * Derived from folded facts alone. `unknown` means that nobody who could know has said it; it is never painted green.
  */
 import type { Case } from './case.ts';
-import type { Instance } from './model.ts';
+import { faultOf } from './fault.ts';
+import { UNSURE, type Instance } from './model.ts';
 
 export type ConditionType =
   'Provisioned' | 'ConfigApplied' | 'ConfigPersisted' | 'PluginsInstalled' | 'AgentLive' | 'TargetSeen';
@@ -22,9 +23,18 @@ type Finding = readonly [status: Condition['status'], reason: string, message: s
 /** In the order of DESIGN §2. */
 export function conditionsOf(c: Case): readonly Condition[] {
   return CONDITIONS.map(([type, find]) => {
-    const [status, reason, message, since = null] = find(c);
+    const [status, reason, message, since = null] = found(c, find);
     return { type, status, reason, message, since };
   });
+}
+
+/** A fault of ours over one instance must not keep the others out of a list (L46). */
+function found(c: Case, find: (c: Case) => Finding): Finding {
+  try {
+    return find(c);
+  } catch (error) {
+    return ['unknown', 'fault', faultOf(c.inst.uid, 'judging it', error).message];
+  }
 }
 
 const CONDITIONS: readonly (readonly [ConditionType, (c: Case) => Finding])[] = [
@@ -66,6 +76,7 @@ function configApplied(c: Case): Finding {
     const failed = failing(c.inst, 'config');
     if (failed !== null) return failed;
     if (c.asleep) return ['unknown', 'asleep', 'it sleeps; it receives its config when it starts'];
+    if (c.inst.config?.applied === UNSURE) return ['unknown', 'unsure', 'whether it is in force is not known'];
     return ['false', 'unapplied', 'the declared config is not the one in force', c.inst.specAt];
   }
   if (c.configDrifted()) return ['false', 'drifted', 'the agent runs with another config than it was given'];
@@ -75,14 +86,11 @@ function configApplied(c: Case): Finding {
 function configPersisted(c: Case): Finding {
   if (c.inst.hashes.config === null) return ['true', 'none-declared', 'no config is declared', c.inst.specAt];
   if (!c.configUnpersisted()) return ['true', 'persisted', 'the declared config is what it starts from'];
-  return (
-    failing(c.inst, 'config') ?? [
-      'false',
-      'unpersisted',
-      'the declared config is not yet where it starts from',
-      c.inst.specAt,
-    ]
-  );
+  const failed = failing(c.inst, 'config');
+  if (failed !== null) return failed;
+  if (c.inst.config?.persisted === UNSURE)
+    return ['unknown', 'unsure', 'whether it is what it starts from is not known; it is written again'];
+  return ['false', 'unpersisted', 'the declared config is not yet where it starts from', c.inst.specAt];
 }
 
 function pluginsInstalled(c: Case): Finding {

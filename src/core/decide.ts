@@ -8,10 +8,11 @@
  */
 import { Case } from './case.ts';
 import type { DecidedAction, DecidedHold, DecidedTransition } from './events.ts';
+import { faultOf } from './fault.ts';
 import { byName, byRollout, byTurn, gate, order, roomsOf, Slots, type Room, type Turn } from './gates.ts';
 import { FORGIVE_AFTER_MS } from './limits.ts';
 import { startGraceMs } from './liveness.ts';
-import type { FleetState, Flap, Hold, HoldReason, Instance, Operation, OperationKind, Phase } from './model.ts';
+import type { Fault, FleetState, Flap, Hold, HoldReason, Instance, Operation, OperationKind, Phase } from './model.ts';
 import { PENDING_WHILE_HELD, TABLE, type Priority, type Proposal, type Row, type RowId } from './table.ts';
 
 /** What one look at one instance found besides actions: when to look again, and which line it waits in. */
@@ -37,11 +38,13 @@ export interface Decision {
   readonly looks: readonly NextLook[];
   /** What was given out, and to whose turn. */
   readonly slots: Slots;
+  /** Instances about which nothing could be decided: a fault of ours, each held by itself. Not part of the log. */
+  readonly faults: readonly Fault[];
 }
 
 export function decide(state: FleetState, now: number, uids: Iterable<string>): Decision {
   const slots = new Slots(state);
-  const out: Draft = { now, actions: [], transitions: [], holds: [], flaps: [], looks: [], slots };
+  const out: Draft = { now, actions: [], transitions: [], holds: [], flaps: [], looks: [], slots, faults: [] };
   const claims: Claim[] = [];
   for (const uid of uids) {
     const inst = state.instances.get(uid);
@@ -91,14 +94,36 @@ export interface Verdict {
   readonly hold: Hold | null;
   readonly proposal: Proposal | null;
   readonly waitsFor: Waiting | null;
+  /** The table itself broke over it. */
+  readonly fault?: Fault;
 }
 
 export const applies = (row: Row, c: Case): boolean => row.on === 'both' || (row.on === 'external') === c.external;
 const MANAGED_ROWS = TABLE.filter((row) => row.on !== 'external');
 const EXTERNAL_ROWS = TABLE.filter((row) => row.on !== 'managed');
 
-/** Goes down the table. With `slots` null, shared room counts as free. */
+/**
+ * Goes down the table. With `slots` null, shared room counts as free. A rule that throws is a fault of ours, and holds
+ * nobody but this one (L46): it is decided as a row of its own, so that it replays.
+ */
 export function judge(c: Case, slots: Slots | null): Verdict {
+  try {
+    return descend(c, slots);
+  } catch (error) {
+    return faulty(c, error);
+  }
+}
+
+const faulty = (c: Case, error: unknown): Verdict => ({
+  row: UNCLASSIFIED,
+  phase: 'DEGRADED',
+  hold: { reason: 'fault', rule: UNCLASSIFIED.id, until: null, detail: null },
+  proposal: null,
+  waitsFor: null,
+  fault: faultOf(c.inst.uid, 'deciding about it', error),
+});
+
+function descend(c: Case, slots: Slots | null): Verdict {
   let shown: Row | null = null;
   let phase: Phase | null = null;
   let hold: Hold | null = null;
@@ -173,11 +198,14 @@ interface Draft {
   flaps: { inst: Instance; flap: Flap }[];
   looks: NextLook[];
   slots: Slots;
+  faults: Fault[];
 }
 
 /** Writes down what this look changes. */
-function settle(out: Draft, c: Case, verdict: Verdict): void {
+function settle(out: Draft, c: Case, found: Verdict): void {
   const { inst } = c;
+  const { verdict, actions } = acts(c, found);
+  if (verdict.fault !== undefined) out.faults.push(verdict.fault);
   for (const flap of inst.flaps) out.flaps.push({ inst, flap });
   if (verdict.phase !== inst.phase) {
     out.transitions.push({
@@ -189,9 +217,19 @@ function settle(out: Draft, c: Case, verdict: Verdict): void {
     });
   }
   if (!sameHold(verdict.hold, inst.hold)) out.holds.push({ instance: inst.name, uid: inst.uid, hold: verdict.hold });
-  out.actions.push(...marks(c, verdict));
-  if (verdict.proposal !== null) out.actions.push(actionOf(c, verdict.proposal));
+  out.actions.push(...actions);
   out.looks.push({ uid: inst.uid, wakeAt: c.wakeAt, waitsFor: verdict.waitsFor });
+}
+
+/** What the verdict comes to. Should that break, it is a faulty one from the start: nothing of it is done by halves. */
+function acts(c: Case, verdict: Verdict): { verdict: Verdict; actions: readonly DecidedAction[] } {
+  if (verdict.fault !== undefined) return { verdict, actions: [] };
+  try {
+    const { proposal } = verdict;
+    return { verdict, actions: [...marks(c, verdict), ...(proposal === null ? [] : [actionOf(c, proposal)])] };
+  } catch (error) {
+    return { verdict: faulty(c, error), actions: [] };
+  }
 }
 
 function sameHold(a: Hold | null, b: Hold | null): boolean {
@@ -218,6 +256,7 @@ function actionOf(c: Case, p: Proposal): DecidedAction {
     ...(p.unstarted === true && { unstarted: true }),
     ...(p.subject !== undefined && { subject: p.subject }),
     ...(p.counted === true && { counted: true }),
+    ...(p.named === true && { named: true }),
     ...(byRollout(c, p) && { rolloutUntil: deadlineAt + startGraceMs(inst) + c.state.policy.rollout.healthyForMs }),
   };
 }

@@ -55,6 +55,7 @@ export interface DecidedAction {
   readonly unstarted?: boolean;
   readonly subject?: string;
   readonly counted?: boolean;
+  readonly named?: boolean;
   /** This operation takes the instance down for the rollout; proof is due at this time. */
   readonly rolloutUntil?: number;
   /** For aborts: what superseded it. */

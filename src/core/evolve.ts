@@ -4,10 +4,15 @@
  * log always gives the same state.
  *
  * Every event marks what it touches dirty. Facts never act: what follows from them follows from the table (`core/table`).
+ *
+ * A fold that throws is a fault of ours, and costs nobody but those whom its event is about: they are held as by a row that
+ * cannot be read (L46). The same log breaks at the same place, so that this, too, replays.
  */
 import type { StoredEvent } from './events.ts';
+import { recordFault } from './fault.ts';
 import { agentReported, healthChanged, workBegan, workEnded } from './fold/agent.ts';
-import { closeOperation, mergeConfig, operationEnded } from './fold/operation.ts';
+import { configObserved, mergeConfig } from './fold/delivered.ts';
+import { closeOperation, operationEnded } from './fold/operation.ts';
 import { resourceObserved } from './fold/resource.ts';
 import { rolloutBegins, rolloutGoesOn } from './fold/rollout.ts';
 import {
@@ -42,6 +47,7 @@ export function emptyState(fleet: string): FleetState {
     lost: new Map(),
     rollout: null,
     dirty: new Set(),
+    faults: [],
   };
 }
 
@@ -55,7 +61,11 @@ export function evolve(state: FleetState, event: StoredEvent): FleetState {
   state.at = event.at;
   const inst = event.uid === undefined ? undefined : state.instances.get(event.uid);
   if (inst !== undefined) state.dirty.add(inst.uid);
-  fold(state, inst, event);
+  try {
+    fold(state, inst, event);
+  } catch (error) {
+    broken(state, inst, event, error);
+  }
   return state;
 }
 
@@ -154,7 +164,7 @@ function foldInstance(state: FleetState, inst: Instance, event: StoredEvent): vo
       workEnded(inst, event.data, event);
       return;
     case 'config.observed':
-      inst.config = mergeConfig(inst.config, { observed: event.data.hash }, event.seq);
+      configObserved(state, inst, event.data.hash, event.seq);
       return;
     case 'config.persisted':
       inst.config = mergeConfig(inst.config, { persisted: event.data.hash }, event.seq);
@@ -207,10 +217,17 @@ function endingAll(state: FleetState): void {
   }
 }
 
+/** What it did before it broke stands, and what it would have done is not known: the same as a row that cannot be read. */
+function broken(state: FleetState, inst: Instance | undefined, event: StoredEvent, error: unknown): void {
+  recordFault(state, event.uid ?? null, `folding event ${event.seq} (${event.type})`, error);
+  quarantine(state, inst, event);
+}
+
 /** A row that cannot be read could have been a `stop`: whatever it concerned is held until an operator has looked. */
 function quarantine(state: FleetState, inst: Instance | undefined, event: StoredEvent): void {
   // It declared an instance that we shall never know, and that may well run: who comes under its name must not start beside it.
-  const declared = event.type === 'event.quarantined' && event.data.was === 'spec.applied';
+  const was = event.type === 'event.quarantined' ? event.data.was : event.type;
+  const declared = was === 'spec.applied';
   if (inst === undefined && declared && event.instance !== undefined) state.lost.set(event.instance, event.seq);
   const held =
     inst === undefined && event.uid === undefined ? [...state.instances.values()] : inst === undefined ? [] : [inst];

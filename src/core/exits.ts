@@ -13,6 +13,7 @@ export function classifyExit(exit: Exit | null, planned: boolean): ExitClass {
   if (exit.oom) return 'oom';
   if (exit.code === EXIT_CONFIG_INVALID) return 'config-invalid';
   if (exit.code === 0) return 'completed';
+  if (exit.code === null && exit.signal === null) return 'unknown';
   if (exit.signal === 'SIGKILL' || exit.signal === 'SIGTERM' || exit.signal === 'SIGINT') return 'killed';
   return 'crash';
 }

@@ -85,7 +85,7 @@ export class Slots {
 /** The room that a proposal needs all of. */
 export function roomsOf(c: Case, p: Proposal): readonly Room[] {
   if (p.type === 'forget') return [];
-  const budget = budgetRoom(c.target.name, budgetOf(p.type));
+  const budget = budgetRoom(c.target.name, budgetOf(p));
   return byRollout(c, p) ? [budget, ROLLOUT_ROOM] : [budget];
 }
 
@@ -197,6 +197,6 @@ function rolloutHalted(c: Case, p: Proposal): Hold | null {
 }
 
 function budget(c: Case, p: Proposal, slots: Slots | null): Hold | null {
-  if (slots === null || p.type === 'forget' || slots.free(budgetRoom(c.target.name, budgetOf(p.type))) > 0) return null;
+  if (slots === null || p.type === 'forget' || slots.free(budgetRoom(c.target.name, budgetOf(p))) > 0) return null;
   return hold('budget', p, null, c.target.name);
 }

@@ -9,6 +9,7 @@ import type { Agenda } from './agenda.ts';
 import { Case } from './case.ts';
 import { judge, type Decision } from './decide.ts';
 import type { DecidedAction } from './events.ts';
+import { faultOf } from './fault.ts';
 import { budgetOf } from './fold/operation.ts';
 import { sharesResource } from './fold/resource.ts';
 import { budgetRoom, ROLLOUT_ROOM, Slots, type Room } from './gates.ts';
@@ -224,11 +225,28 @@ export function checkInvariants(
     if (inst === undefined) continue;
     const seen = { state, inst, now, agenda };
     for (const invariant of INVARIANTS) {
-      const message = invariant.after?.(seen) ?? null;
+      const message = asked(() => invariant.after?.(seen));
       if (message !== null) found.push(violation(invariant, inst, message));
     }
   }
   return found;
+}
+
+/** What cannot be checked cannot be said to hold. The tick that is checked is committed: its effects must not wait for us. */
+function asked(check: () => string | null | undefined): string | null {
+  try {
+    return check() ?? null;
+  } catch (error) {
+    return faultOf(null, 'checking it', error).message;
+  }
+}
+
+/** Faults of ours that were confined to whom they are about (L46): 7, for nothing may be stuck in silence. Takes them away. */
+export function takeFaults(state: FleetState, decision: Decision): readonly Violation[] {
+  return [...state.faults.splice(0), ...decision.faults].map(({ uid, message }) => {
+    const inst = uid === null ? undefined : state.instances.get(uid);
+    return { invariant: 7, message, ...(inst !== undefined && { instance: inst.name, uid: inst.uid }) };
+  });
 }
 
 function violation({ number, recovery }: Invariant, { name, uid }: Instance, message: string): Violation {
@@ -245,7 +263,7 @@ export function checkDecision(state: FleetState, decision: Decision): readonly V
     if (inst === undefined || MARKS.has(action.type)) continue;
     const kind = action.type as OperationKind;
     for (const invariant of INVARIANTS) {
-      const message = invariant.acting?.({ inst, action, kind }) ?? null;
+      const message = asked(() => invariant.acting?.({ inst, action, kind }));
       if (message !== null) found.push(violation(invariant, inst, message));
     }
     if (given.has(inst.uid))
@@ -257,7 +275,7 @@ export function checkDecision(state: FleetState, decision: Decision): readonly V
       });
     given.add(inst.uid);
     const rooms = [
-      budgetRoom(inst.spec.target, budgetOf(kind)),
+      budgetRoom(inst.spec.target, budgetOf(action)),
       ...(action.rolloutUntil === undefined ? [] : [ROLLOUT_ROOM]),
     ];
     for (const room of rooms) used.set(room, (used.get(room) ?? 0) + 1);

@@ -3,7 +3,7 @@
  */
 
 /** Version of the decision logic: raised whenever the same history would be decided differently. */
-export const LOGIC_VERSION = 1;
+export const LOGIC_VERSION = 2;
 
 export const SECOND_MS = 1_000;
 export const MINUTE_MS = 60 * SECOND_MS;
@@ -45,6 +45,8 @@ export const MAX_PENDING_FLAPS = 16;
 export const MAX_ENDED_LIVES = 16;
 /** Last bytes of an ended agent's output that travel with its exit. */
 export const EXIT_OUTPUT_BYTES = 2_048;
+/** Faults of our own kept until they are counted. */
+export const MAX_FAULTS = 100;
 /** Characters of any message that comes from outside and enters the log. */
 export const MESSAGE_CHARS = 2_000;
 

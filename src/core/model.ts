@@ -137,7 +137,8 @@ export const PHASES: readonly Phase[] = [
   'DELETING',
 ];
 
-export type ExitClass = 'crash' | 'planned' | 'oom' | 'killed' | 'config-invalid' | 'completed';
+/** `unknown`: it is over, and only a parent that is gone could have told how. */
+export type ExitClass = 'crash' | 'planned' | 'oom' | 'killed' | 'config-invalid' | 'completed' | 'unknown';
 
 /** How one incarnation ended. `output` is at most the last `EXIT_OUTPUT_BYTES` of what it wrote. */
 export interface Exit {
@@ -226,6 +227,10 @@ export interface Concern {
   readonly error: LastError | null;
 }
 
+/** Instead of a hash or a ref: an attempt to change it did not end well, and may have taken effect all the same. */
+export const UNSURE = 'unsure';
+
+/** Hashes; null: never told. */
 export interface ConfigState {
   readonly applied: string | null;
   readonly observed: string | null;
@@ -288,6 +293,8 @@ export interface Operation {
   readonly abort: { readonly at: number; readonly reason: string } | null;
   /** Its cause was already counted as a failure when it was decided. */
   readonly counted: boolean;
+  /** An operator named this very instance. */
+  readonly named?: boolean;
   /** It was the first to be sent to end the present life. */
   readonly endsLife?: boolean;
 }
@@ -307,7 +314,8 @@ export type HoldReason =
   | 'rollout-failed'
   | 'budget'
   | 'busy'
-  | 'predecessor';
+  | 'predecessor'
+  | 'fault';
 
 /** Why a decided row does not act now. `until` is null when a fact, not a time, lifts it. */
 export interface Hold {
@@ -427,7 +435,7 @@ export interface TargetState {
   blast: { readonly at: number; readonly seq: number } | null;
   /** Instances that exist on it (asleep ones included). */
   existing: number;
-  /** Operations in flight: what runs, and what stops. Each has the budget to itself. */
+  /** Operations in flight: `stop` those that stop or delete what an operator named, `run` all others. Each has the budget to itself. */
   inFlight: { run: number; stop: number };
 }
 
@@ -449,6 +457,13 @@ export interface RolloutState {
   readonly failures: number;
   /** Taken down by this rollout and not yet proved: uid → when proof is due. */
   readonly active: Map<string, number>;
+}
+
+/** Holdfast itself broke over one event or one instance. */
+export interface Fault {
+  /** null: it is nobody's in particular. */
+  readonly uid: string | null;
+  readonly message: string;
 }
 
 export interface FleetState {
@@ -477,4 +492,6 @@ export interface FleetState {
   rollout: RolloutState | null;
   /** Instances whose facts changed since they were last decided. Derived; not part of a snapshot. */
   dirty: Set<string>;
+  /** Events whose fold broke since somebody last took these away, to be counted. Derived; not part of a snapshot. */
+  faults: Fault[];
 }

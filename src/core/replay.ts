@@ -102,8 +102,13 @@ export type ReplayResult = Replayed | { readonly kind: 'refused'; readonly becau
 /**
  * Rows that decide otherwise than an older logic version did, on purpose: logic version of the record → row ids. `verify`
  * lets differences pass that are about these rows alone. Version 1 is the first.
+ *
+ * Since 2: what an attempt without a good end may have changed is in doubt (config, plugins); only what an operator named has
+ * the budget for stops (deleting, idle, gave-up); an end that nobody can know about is no crash (start, asleep).
  */
-const INTENDED: ReadonlyMap<number, ReadonlySet<RowId>> = new Map();
+const INTENDED: ReadonlyMap<number, ReadonlySet<RowId>> = new Map<number, ReadonlySet<RowId>>([
+  [1, new Set<RowId>(['operating', 'deleting', 'gave-up', 'asleep', 'start', 'idle', 'config', 'plugins', 'running'])],
+]);
 
 /** Replays all of `events` on `state`, which is the replay's own from here on. */
 export function replay(state: FleetState, events: Iterable<StoredEvent>, options: ReplayOptions = {}): ReplayResult {

@@ -15,6 +15,7 @@ import type {
   FleetState,
   Instance,
   Json,
+  Operation,
   OperatorHold,
   Policy,
   Resource,
@@ -87,6 +88,7 @@ export function thaw(body: string, logic: number): FleetState {
     names: namesOf(instances, predecessors),
     refs: refsOf(instances, frozen.shared),
     dirty: new Set(instances.keys()),
+    faults: [],
   };
 }
 
@@ -122,7 +124,18 @@ interface Frozen {
 type Loss = TargetState['losses'] extends Map<string, infer L> ? L : never;
 
 /** From each older logic version to the next one. There is none before 1. */
-const MIGRATIONS: ReadonlyMap<number, (frozen: Frozen) => Frozen> = new Map();
+const MIGRATIONS: ReadonlyMap<number, (frozen: Frozen) => Frozen> = new Map([[1, withNamedStops]]);
+
+/** Version 1 had one budget for whatever stops: what is in flight goes on counting where it was counted. */
+function withNamedStops(frozen: Frozen): Frozen {
+  const at = frozen.columns.indexOf('operation');
+  const stops = new Set<unknown>(['stop', 'sleep', 'destroy']);
+  const instances = frozen.instances.map((row) => {
+    const operation = row[at] as Operation | null;
+    return operation !== null && stops.has(operation.kind) ? row.with(at, { ...operation, named: true }) : row;
+  });
+  return { ...frozen, instances };
+}
 
 function migrated(body: unknown, logic: number): Frozen {
   if (logic > LOGIC_VERSION) {

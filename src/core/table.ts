@@ -6,7 +6,7 @@
  * Rows are pure: they look at folded facts, and ask the time only through the case.
  */
 import type { Case } from './case.ts';
-import type { ConcernName, OperationKind, Phase } from './model.ts';
+import { UNSURE, type ConcernName, type OperationKind, type Phase } from './model.ts';
 
 export type RowId =
   | 'operating'
@@ -161,7 +161,7 @@ const PLUGINS_ROW: Row = {
   phase: () => 'DEGRADED',
   proposals(c) {
     const { install, uninstall } = c.pluginChanges();
-    const had = c.inst.plugins !== null;
+    const had = c.inst.plugins?.some(({ ref }) => ref !== UNSURE) ?? false;
     const propose =
       (type: 'install-plugin' | 'uninstall-plugin') =>
       (source: string): Proposal => ({

@@ -9,18 +9,19 @@ import { Case } from './case.ts';
 import { conditionsOf, type ConditionType } from './conditions.ts';
 import { judge } from './decide.ts';
 import { Slots } from './gates.ts';
-import type {
-  Desired,
-  FleetState,
-  Hold,
-  HoldReason,
-  Instance,
-  LastError,
-  Lifecycle,
-  OperationKind,
-  Phase,
-  ResourceState,
-  Spec,
+import {
+  UNSURE,
+  type Desired,
+  type FleetState,
+  type Hold,
+  type HoldReason,
+  type Instance,
+  type LastError,
+  type Lifecycle,
+  type OperationKind,
+  type Phase,
+  type ResourceState,
+  type Spec,
 } from './model.ts';
 import { iso } from './time.ts';
 import { holdText, reasonText } from './words.ts';
@@ -163,17 +164,20 @@ export function instanceView(
       infra: { declared: inst.hashes.infra, applied: c.resource?.infra ?? null },
       config: {
         declared: inst.hashes.config,
-        applied: inst.config?.applied ?? null,
-        observed: inst.config?.observed ?? null,
-        persisted: inst.config?.persisted ?? null,
+        applied: sure(inst.config?.applied),
+        observed: sure(inst.config?.observed),
+        persisted: sure(inst.config?.persisted),
       },
     },
     heartbeat: extras.heartbeat ?? null,
-    plugins: pluginViews(c),
+    plugins: judgedPlugins(c),
     restarts: inst.restarts,
     ...(extras.spec === true && { spec }),
   };
 }
+
+/** What is in doubt is not known. */
+const sure = (hash: string | null | undefined): string | null => (hash == null || hash === UNSURE ? null : hash);
 
 const isoOrNull = (at: number | null): string | null => (at === null ? null : iso(at));
 
@@ -224,6 +228,15 @@ function endpointsOf(inst: Instance): { readonly [port: string]: string } {
   );
 }
 
+/** Those that cannot be judged are named by their condition, and keep no other instance out of a list (L46). */
+function judgedPlugins(c: Case): readonly PluginView[] {
+  try {
+    return pluginViews(c);
+  } catch {
+    return [];
+  }
+}
+
 function pluginViews(c: Case): readonly PluginView[] {
   const { inst } = c;
   const { install, uninstall } = c.pluginChanges();
@@ -240,12 +253,17 @@ function pluginViews(c: Case): readonly PluginView[] {
     return {
       source: plugin.source,
       ref: plugin.ref,
-      sha: there?.sha ?? null,
+      sha: there?.sha || null,
       ...stateOf(plugin.source, there !== undefined),
     };
   });
   const leftOver = found
     .filter((one) => uninstall.includes(one.source))
-    .map(({ source, ref, sha }): PluginView => ({ source, ref, sha, ...stateOf(source, true) }));
+    .map(({ source, ref, sha }): PluginView => ({
+      source,
+      ref: sure(ref),
+      sha: sha || null,
+      ...stateOf(source, true),
+    }));
   return [...declared, ...leftOver];
 }

@@ -103,6 +103,11 @@ export function holdWords(hold: Hold): HoldWords {
         'it is working',
         at === '' ? 'the end of its work lifts this' : `the end of its work lifts this, or the time at ${at}`,
       );
+    case 'fault':
+      return words(
+        'Holdfast itself breaks over it, which is a fault of Holdfast: its log says how',
+        'any fact about it has it decided anew; if that breaks, too, only a mended Holdfast lifts this',
+      );
     case 'predecessor':
       return words('an older incarnation of its name is still being deleted', 'this lifts when that one is gone');
   }
@@ -114,6 +119,7 @@ const BLAST_LIFTS: { readonly [kind: string]: string; readonly missing: string }
   stopped: 'a second complete listing lifts this',
   silent: 'being heard lifts this',
   missing: 'only an override by an operator lifts this',
+  degraded: 'this lifts once the others are heard or seen again, or by an override of an operator',
 };
 
 /** What would make another row match: facts and times, in plain words. Empty for a row that waits for nothing. */

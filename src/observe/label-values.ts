@@ -48,6 +48,7 @@ const HOLDS = all<HoldReason>({
   budget: 0,
   busy: 0,
   predecessor: 0,
+  fault: 0,
 });
 
 const FLAPS = all<FlapKind>({

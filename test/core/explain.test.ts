@@ -174,6 +174,7 @@ const REASONS: { readonly [R in HoldReason]: RegExp } = {
   budget: /makes room/,
   busy: /end of its work/,
   predecessor: /gone/,
+  fault: /mended Holdfast/,
 };
 
 test('every hold says in one sentence why it is there and what lifts it', () => {

@@ -1085,6 +1085,24 @@ describe('budget', () => {
     assert.equal(fleet.phase('n-01'), 'PENDING');
   });
 
+  test('L84 nor do a prune of many or those that fall asleep keep a runaway from being stopped', () => {
+    const { fleet, names } = fleetOf(4);
+    fleet.declare('runaway');
+    for (const name of ['z-0', 'z-1']) fleet.declare(name, lazy());
+    fleet.settle();
+    for (const name of ['z-0', 'z-1']) fleet.command(name, 'wake');
+    fleet.settle();
+    fleet.policy({ maxInFlight: 1 });
+    for (const name of names) fleet.delete(name, { prune: true });
+    for (const name of ['z-0', 'z-1']) fleet.command(name, 'sleep');
+    fleet.drain();
+    assert.deepEqual(atWork(fleet).length, 1);
+    fleet.command('runaway', 'stop');
+    fleet.drain();
+    assert.equal(fleet.operation('runaway'), 'stop');
+    assert.equal(fleet.operation('n-01') ?? fleet.operation('n-00'), 'destroy');
+  });
+
   test('no way of ending an operation leaks its room', () => {
     const fleet = lab({ targets: [] });
     fleet.sync('docker', { maxInFlight: 1, graceMs: 1_000 });

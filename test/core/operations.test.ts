@@ -634,6 +634,145 @@ describe('failures', () => {
   });
 });
 
+describe('what may have taken effect', () => {
+  const bad: Part = { config: config(2) };
+  const written = (fleet: Lab): string | null => fleet.inst('a').config?.persisted ?? null;
+
+  test('L36 a config whose writing has no good end is in doubt: taken back, the old one is written again', () => {
+    const fleet = up({ config: config(1) });
+    const first = written(fleet);
+    fleet.declare('a', bad);
+    fleet.drain();
+    fleet.succeed('a'); // applied
+    fleet.drain();
+    assert.equal(fleet.operation('a'), 'persist-config');
+    ends(fleet, 'a', { outcome: 'timed-out' });
+    const before = fleet.state.seq;
+    fleet.declare('a', { config: config(1) });
+    fleet.settle();
+    fleet.advance(600_000);
+    fleet.settle();
+    assert.ok(decided(fleet, 'a', before).includes('persist-config'), 'it may be the other that is on disk');
+    assert.equal(written(fleet), first);
+  });
+
+  test('L36 so is one that was being told to the agent as our owner ended', () => {
+    const fleet = up({ config: config(1) });
+    fleet.declare('a', bad);
+    fleet.drain();
+    assert.equal(fleet.operation('a'), 'apply-config');
+    fleet.own();
+    fleet.sync('docker');
+    const before = fleet.state.seq;
+    fleet.declare('a', { config: config(1) });
+    fleet.settle();
+    assert.ok(decided(fleet, 'a', before).includes('apply-config'));
+  });
+
+  test('L36 a config that somebody else changed is put right, and written down again', () => {
+    const fleet = up({ config: config(1) });
+    const before = fleet.state.seq;
+    fleet.put({ type: 'config.observed', ...fleet.of('a'), data: { hash: '1:foreign' } });
+    fleet.settle();
+    assert.deepEqual(
+      decided(fleet, 'a', before).filter((type) => type !== 'forgive'),
+      ['apply-config', 'persist-config'],
+    );
+    assert.equal(fleet.phase('a'), 'RUNNING');
+  });
+
+  test('with drift: report nothing of it is touched', () => {
+    const fleet = up({ config: config(1), drift: 'report' });
+    const before = fleet.state.seq;
+    fleet.put({ type: 'config.observed', ...fleet.of('a'), data: { hash: '1:foreign' } });
+    fleet.advance(86_400_000);
+    assert.deepEqual(decided(fleet, 'a', before), []);
+    assert.equal(fleet.phase('a'), 'DEGRADED');
+  });
+
+  test('a plugin whose installation has no good end is in doubt: the old pin, declared again, is installed again', () => {
+    const source = 'git+file:///x';
+    const fleet = up({ plugins: [plugin(`${source}#v1`)] });
+    fleet.declare('a', { plugins: [plugin(`${source}#v2`)] });
+    fleet.drain();
+    ends(fleet, 'a', { outcome: 'timed-out' });
+    const before = fleet.state.seq;
+    fleet.declare('a', { plugins: [plugin(`${source}#v1`)] });
+    fleet.settle();
+    fleet.advance(600_000);
+    fleet.settle();
+    assert.ok(decided(fleet, 'a', before).includes('install-plugin'));
+    assert.equal(fleet.inst('a').plugins?.[0]?.ref, 'v1');
+  });
+
+  test('so is one that never was on record: undeclared, it is uninstalled for all we know', () => {
+    const fleet = up();
+    fleet.declare('a', { plugins: [plugin('git+file:///x#v1')] });
+    fleet.drain();
+    ends(fleet, 'a', { outcome: 'timed-out' });
+    const before = fleet.state.seq;
+    fleet.declare('a', { plugins: [] });
+    fleet.settle();
+    assert.deepEqual(decided(fleet, 'a', before), ['uninstall-plugin']);
+    assert.deepEqual(fleet.inst('a').plugins, []);
+  });
+});
+
+describe('an end that nobody can know about', () => {
+  const UNKNOWN: Partial<Exit> = { code: null, signal: null };
+
+  test('of a hot one it is said, healed and counted, and not called a crash', () => {
+    const fleet = up();
+    fleet.exits('a', UNKNOWN);
+    assert.equal(fleet.inst('a').concerns.run?.error?.code, 'exit-unknown');
+    fleet.settle();
+    assert.equal(fleet.phase('a'), 'RUNNING');
+    assert.deepEqual(flaps(fleet, 'a'), ['container_stopped']);
+  });
+
+  test('of a lazy one at leisure it is said, and it sleeps until it is wanted: it may have been done', () => {
+    const fleet = up(lazy());
+    fleet.command('a', 'wake');
+    fleet.settle();
+    fleet.exits('a', UNKNOWN);
+    fleet.settle();
+    assert.equal(fleet.phase('a'), 'SLEEPING');
+    assert.deepEqual(flaps(fleet, 'a'), ['container_stopped']);
+    assert.deepEqual([fleet.inst('a').restarts.crashes, fleet.inst('a').concerns.run], [0, undefined]);
+    fleet.command('a', 'wake');
+    fleet.settle();
+    assert.equal(fleet.phase('a'), 'RUNNING');
+  });
+
+  test('of a lazy one at work, or waited for, it is healed', () => {
+    for (const busy of [
+      (fleet: Lab) => fleet.report('a', 'busy'),
+      (fleet: Lab) => fleet.put({ type: 'work.began', ...fleet.of('a'), data: {} }),
+    ]) {
+      const fleet = up(lazy({ heartbeat: BEATS }));
+      fleet.command('a', 'wake');
+      fleet.up('a');
+      busy(fleet);
+      fleet.exits('a', UNKNOWN);
+      fleet.settle();
+      assert.equal(state(fleet), 'running');
+    }
+  });
+
+  test('of one that may have completed its work it is for somebody to say: the work is not done twice at once', () => {
+    const fleet = up({ onComplete: 'stop' });
+    const before = fleet.state.seq;
+    fleet.exits('a', UNKNOWN);
+    fleet.settle();
+    assert.equal(fleet.phase('a'), 'ERROR');
+    assert.deepEqual(decided(fleet, 'a', before), []);
+    assert.match(fleet.inst('a').concerns.run?.error?.message ?? '', /not known.*"reconcile"/);
+    fleet.command('a', 'reconcile');
+    fleet.settle();
+    assert.equal(fleet.phase('a'), 'RUNNING');
+  });
+});
+
 describe('exits', () => {
   const classes: readonly [string, Partial<Exit>, string][] = [
     ['a crash', { code: 1 }, 'crash'],

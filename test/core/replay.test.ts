@@ -289,6 +289,7 @@ test('every field of an action is compared', () => {
     unstarted: true,
     subject: 's',
     counted: true,
+    named: true,
     rolloutUntil: 1,
     reason: 'r',
   };

@@ -32,8 +32,6 @@ function moody(failing: Set<keyof Store>): (inner: Store) => Store {
   });
 }
 
-const forever = new AbortController().signal;
-
 const beat = (stage: Stage, name: string): NewEvent => ({
   type: 'agent.reported',
   instance: name,
@@ -59,7 +57,7 @@ test('L09 a look into the log that fails takes no wake-up with it', async () => 
   await stage.runtime.start();
   await stage.up(['a']);
   failing.add('read');
-  await assert.rejects(stage.during(stage.control.dryRun(FLEET, { observe: false }, forever), 60_000));
+  await assert.rejects(stage.during(stage.control.dryRun(FLEET), 60_000));
   failing.clear();
   const before = stage.fleet.loop.lastTickMono;
   await stage.pass(2 * MAX_REST_MS);
@@ -83,7 +81,7 @@ test('a look into the log that fails keeps neither the end of the loop nor other
   await stage.runtime.start();
   await stage.up(['a']);
   failing.add('read');
-  const looking = stage.control.dryRun(FLEET, { observe: false }, forever);
+  const looking = stage.control.dryRun(FLEET);
   looking.catch(() => undefined);
   await stage.pass(50);
   await stage.during(stage.fleet.loop.stop());
@@ -115,6 +113,28 @@ test('L46 a source that throws loses its own facts only', async () => {
   loop.report(() => [beat(stage, 'a')]);
   await stage.pass(1_000);
   assert.equal(stage.inst('a').agent?.version, '1');
+});
+
+test('L46 what the rules cannot decide about one instance leaves its fleet to be healed, and is counted and said', async () => {
+  const stage = new Stage();
+  await stage.runtime.start();
+  await stage.up(['a', 'b', 'c']);
+  const broken = stage.inst('b');
+  broken.spec = { ...broken.spec, plugins: null as unknown as typeof broken.spec.plugins };
+  for (const name of ['a', 'b', 'c']) stage.target.exits(name);
+  await stage.pass(5_000);
+  const { loop } = stage.fleet;
+  assert.equal(loop.failure, null);
+  assert.deepEqual(
+    ['a', 'b', 'c'].map((name) => [stage.inst(name).phase, stage.inst(name).hold?.reason ?? null]),
+    [
+      ['RUNNING', null],
+      ['DEGRADED', 'fault'],
+      ['RUNNING', null],
+    ],
+  );
+  assert.match(await stage.control.metrics(), /holdfast_invariant_violations_total\{[^}]*invariant="7"[^}]*\} [1-9]/);
+  assert.ok(stage.errors().some((message) => message.includes('fault of Holdfast')));
 });
 
 test('a fact reported while the store is down is in the log when it is up again, once', async () => {

@@ -16,7 +16,7 @@ export const COMMON: readonly string[] = [
   ...each('hold', 'rollout rollout-failed budget busy predecessor'),
   ...each('outcome', 'succeeded failed timed-out aborted'),
   ...each('abort for', 'deadline stop delete forget'),
-  ...each('exit', 'crash planned oom killed config-invalid completed'),
+  ...each('exit', 'crash planned oom killed config-invalid completed unknown'),
   ...each('flap', 'container_stopped container_missing'),
   ...each('report', 'first silent recovered degraded well busy idle version'),
   ...each('verb', 'reconcile stop resume restart wake sleep hold release override'),

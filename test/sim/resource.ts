@@ -76,6 +76,8 @@ export const EXITS: readonly Exit[] = [
   { code: null, signal: 'SIGKILL', oom: true, output: null },
   { code: null, signal: 'SIGSEGV', oom: false, output: null },
   { code: 78, signal: null, oom: false, output: 'bad config' },
+  // As of a process whose parent, the control plane, is gone: nobody can know.
+  { code: null, signal: null, oom: false, output: 'last words' },
 ];
 
 export const exitOf = (code: number): Exit => ({ code, signal: null, oom: false, output: 'last words' });

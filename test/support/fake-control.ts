@@ -382,15 +382,13 @@ export function createFakeControl(): FakeControl {
         })();
       }),
 
-    dryRun: (fleet, ask) =>
-      did('dryRun', [fleet, ask], () => {
+    dryRun: (fleet) =>
+      did('dryRun', [fleet], () => {
         there(fleet);
         return {
           now: AT,
           head: 1,
           pendingFacts: 0,
-          facts: [],
-          observed: null,
           actions: [
             { instance: 'one', type: 'start' as const, reason: { rule: 'start', text: 'It should run.' }, facts: [1] },
           ],

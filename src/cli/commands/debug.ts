@@ -28,14 +28,13 @@ interface EditFile {
 }
 
 export function registerDebug(session: Session): void {
-  declare<{ observe?: boolean }>(session, session.program, {
+  declare(session, session.program, {
     usage: 'dry-run',
     description: 'Shows what the next tick would do, and why, without doing it.',
     group: GROUP,
-    examples: ['holdfast dry-run', 'holdfast dry-run --observe', 'holdfast dry-run -o json'],
-    options: (command) => command.option('--observe', 'look at the targets first; nothing of what is seen is written'),
-    run: async (context, _args, { observe = false }) => {
-      const answer = await context.client().dryRun(await context.fleet(), observe);
+    examples: ['holdfast dry-run', 'holdfast dry-run -o json'],
+    run: async (context) => {
+      const answer = await context.client().dryRun(await context.fleet());
       if (context.json) await context.printJson(answer);
       else await context.print(dryRunInWords(answer, context));
       return EXIT_OK;

@@ -8,18 +8,22 @@ import { concernOf, forgive, recordFailure, recordSuccess } from '../concern.ts'
 import type { DecidedAction, EventData, FailureDetail, StoredEvent } from '../events.ts';
 import { QUICK_FAILURE_MS } from '../limits.ts';
 import { livenessOf } from '../liveness.ts';
-import type { ConfigState, FleetState, Instance, InstalledPlugin, Operation, OperationKind } from '../model.ts';
+import type { FleetState, Instance, Operation, OperationKind } from '../model.ts';
 import { probeAnswered } from './agent.ts';
+import { leaveInDoubt, mergeConfig, mergePlugin } from './delivered.ts';
 import { applyLook, awaited } from './resource.ts';
 import { rolloutFailed } from './rollout.ts';
 import { openBreaker, targetOf } from './target.ts';
 
 /** Operations that end the present life, so that its end is no flap. */
 const ENDS_LIFE: ReadonlySet<OperationKind> = new Set(['stop', 'sleep', 'restart', 'update', 'destroy']);
-const STOPS: ReadonlySet<OperationKind> = new Set(['stop', 'sleep', 'destroy']);
 
-/** Stopping has a budget of its own: a fleet busy with creating can still stop a runaway (L84). */
-export const budgetOf = (kind: OperationKind): 'run' | 'stop' => (STOPS.has(kind) ? 'stop' : 'run');
+/**
+ * A stop or delete of what an operator named has a budget of its own: a fleet that is busy, with creating as with pruning,
+ * can still stop a runaway (L84).
+ */
+export const budgetOf = ({ named }: { readonly named?: boolean | undefined }): 'run' | 'stop' =>
+  named === true ? 'stop' : 'run';
 
 export function beginOperation(
   state: FleetState,
@@ -45,11 +49,12 @@ export function beginOperation(
     graceMs: action.graceMs ?? 0,
     abort: null,
     counted: action.counted ?? false,
+    ...(action.named === true && { named: true }),
   };
   inst.operation = operation;
   inst.operations += 1;
   inst.operationSeq = event.seq;
-  targetOf(state, inst.spec.target).inFlight[budgetOf(kind)] += 1;
+  targetOf(state, inst.spec.target).inFlight[budgetOf(operation)] += 1;
   const life = inst.resource;
   if (ENDS_LIFE.has(kind) && life !== null && life.state !== 'missing' && life.state !== 'stopped') {
     // An earlier operation, given up but perhaps not over, may have been sent to end the same life.
@@ -157,7 +162,9 @@ const timedOut = (operation: Operation): FailureDetail => ({
 export function closeOperation(state: FleetState, inst: Instance, seq: number): void {
   if (inst.operation === null) return;
   const slots = targetOf(state, inst.spec.target).inFlight;
-  slots[budgetOf(inst.operation.kind)] = Math.max(0, slots[budgetOf(inst.operation.kind)] - 1);
+  const budget = budgetOf(inst.operation);
+  slots[budget] = Math.max(0, slots[budget] - 1);
+  leaveInDoubt(inst, inst.operation, seq);
   inst.operation = null;
   inst.operationSeq = seq;
 }
@@ -233,8 +240,7 @@ function succeeded(
       break;
     case 'apply-config':
       // What was observed before says nothing about what is in force now.
-      if (inst.config !== null) inst.config = { ...inst.config, observed: null };
-      inst.config = mergeConfig(inst.config, data.config ?? {}, event.seq);
+      inst.config = mergeConfig(inst.config, { observed: null, ...data.config }, event.seq);
       break;
     case 'persist-config':
       inst.config = mergeConfig(inst.config, data.config ?? {}, event.seq);
@@ -332,22 +338,4 @@ function fellAsleep(inst: Instance, operation: Operation): void {
   if (inst.wakeSeq <= operation.seq) inst.awake = false;
   if (inst.sleepAskedSeq !== null && inst.sleepAskedSeq <= operation.seq) inst.sleepAskedSeq = null;
   if (livenessOf(inst) !== 'silent') forgive(inst, 'run');
-}
-
-const NO_CONFIG: ConfigState = { applied: null, observed: null, persisted: null, seq: 0 };
-
-export function mergeConfig(
-  config: ConfigState | null,
-  change: { applied?: string; observed?: string; persisted?: string },
-  seq: number,
-): ConfigState {
-  return { ...(config ?? NO_CONFIG), ...change, seq };
-}
-
-function mergePlugin(
-  installed: readonly InstalledPlugin[],
-  change: InstalledPlugin | { source: string; removed: true },
-): readonly InstalledPlugin[] {
-  const rest = installed.filter((plugin) => plugin.source !== change.source);
-  return 'removed' in change ? rest : [...rest, change].sort((a, b) => (a.source < b.source ? -1 : 1));
 }

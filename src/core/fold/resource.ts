@@ -183,16 +183,28 @@ function endLife(state: FleetState, inst: Instance, end: End, event: StoredEvent
     return;
   }
   flap(inst, { kind: flapKind(inst.spec.targetType, 'stopped'), seq: event.seq, at: event.at, incarnation, exit });
-  inst.restarts = { ...inst.restarts, crashes: inst.restarts.crashes + 1 };
   recordLoss(state, inst, 'stopped', event);
+  // Perhaps it was done and went to sleep, perhaps it crashed. Nobody waits for it, and the next wake starts it in either case.
+  if (
+    exitClass === 'unknown' &&
+    inst.spec.lifecycle === 'lazy' &&
+    !awaited(inst, event.at) &&
+    inst.agent?.busy !== true
+  ) {
+    if (present) inst.awake = false;
+    return;
+  }
+  inst.restarts = { ...inst.restarts, crashes: inst.restarts.crashes + 1 };
+  // Perhaps it completed what must not be done twice: that is for somebody to say.
+  const doubtful = exitClass === 'unknown' && inst.spec.onComplete === 'stop' && present;
   recordFailure(
     inst,
     {
       concern: 'run',
       cause: 'exit',
-      class: exitClass === 'config-invalid' ? 'terminal' : 'transient',
-      code: exitClass,
-      message: `the agent stopped though nobody asked: ${exitText(exit)}`,
+      class: exitClass === 'config-invalid' || doubtful ? 'terminal' : 'transient',
+      code: exitClass === 'unknown' ? 'exit-unknown' : exitClass,
+      message: `the agent stopped though nobody asked: ${exitText(exit)}${doubtful ? DOUBT : ''}`,
       at: event.at,
       seq: event.seq,
       quick,
@@ -205,6 +217,9 @@ function endLife(state: FleetState, inst: Instance, end: End, event: StoredEvent
   // What the rollout took down comes up and falls again: no need to wait for the proof's deadline (L79).
   if ((inst.concerns.run?.streak ?? 0) >= CRASH_LOOP_STREAK) rolloutFailed(state, inst.uid);
 }
+
+const DOUBT =
+  '. Whether it completed its work (`onComplete: stop`) is not known either, so look before you have it run again: "reconcile" does that';
 
 /** While an operation of ours that ends lives is at work, one that ends as if told to ended by that, whichever life it was sent to end. */
 function endedByUs({ operation }: Instance, { exit }: End): boolean {

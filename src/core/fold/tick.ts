@@ -3,6 +3,7 @@
  */
 import { forgive, recordFailure } from '../concern.ts';
 import type { DecidedAction, EventData, StoredEvent } from '../events.ts';
+import { recordFault } from '../fault.ts';
 import type { FleetState, Instance } from '../model.ts';
 import { silenced } from './agent.ts';
 import { beginOperation, closeOperation } from './operation.ts';
@@ -11,25 +12,37 @@ import { rolloutFailed, rolloutLeft, rolloutProved, rolloutTakesDown } from './r
 import { recordRecovery, targetOf } from './target.ts';
 
 export function tickDecided(state: FleetState, data: EventData['tick.decided'], event: StoredEvent): void {
-  for (const change of data.transitions) {
-    const inst = state.instances.get(change.uid);
-    if (inst === undefined) continue;
-    inst.phase = change.to;
-    inst.phaseSince = data.now;
-    inst.phaseSeq = event.seq;
-    // Never heard at all is a loss, too. Nobody reports it; that this tick says so is the fact (L88).
-    if (change.rule === 'silent' && targetOf(state, inst.spec.target).losses.get(inst.uid) === undefined)
-      silenced(state, inst, event);
-  }
+  for (const change of data.transitions)
+    confined(state, change.uid, event, (inst) => {
+      inst.phase = change.to;
+      inst.phaseSince = data.now;
+      inst.phaseSeq = event.seq;
+      // Never heard at all is a loss, too. Nobody reports it; that this tick says so is the fact (L88).
+      if (change.rule === 'silent' && targetOf(state, inst.spec.target).losses.get(inst.uid) === undefined)
+        silenced(state, inst, event);
+    });
   for (const change of data.holds) {
     const inst = state.instances.get(change.uid);
     if (inst !== undefined) inst.hold = change.hold;
   }
   for (const action of data.actions) {
-    const inst = state.instances.get(action.uid);
-    if (inst === undefined) continue;
-    actionDecided(state, inst, action, event, data.now);
-    state.dirty.add(action.uid);
+    confined(state, action.uid, event, (inst) => {
+      state.dirty.add(action.uid);
+      actionDecided(state, inst, action, event, data.now);
+    });
+  }
+}
+
+/** A tick is about many: what breaks over one of them is that one's alone (L46). */
+function confined(state: FleetState, uid: string, event: StoredEvent, fold: (inst: Instance) => void): void {
+  const inst = state.instances.get(uid);
+  if (inst === undefined) return;
+  try {
+    fold(inst);
+  } catch (error) {
+    recordFault(state, uid, `folding what event ${event.seq} decided`, error);
+    inst.quarantinedSeq = event.seq;
+    state.dirty.add(uid);
   }
 }
 
