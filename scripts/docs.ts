@@ -6,9 +6,11 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { decisionTableMarkdown } from '../src/core/decision-table.ts';
+import { dashboardJson } from './dashboard.ts';
 
 const PAGES: readonly { readonly path: string; readonly make: () => string }[] = [
   { path: 'docs/decision-table.md', make: decisionTableMarkdown },
+  { path: 'deploy/grafana/holdfast.json', make: dashboardJson },
 ];
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));

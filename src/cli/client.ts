@@ -25,7 +25,7 @@ import type { Verb } from '../core/events.ts';
 import type { Json, JsonObject } from '../core/model.ts';
 import { formatDuration } from '../core/units.ts';
 import type { Endpoint } from './discover.ts';
-import { APPLY_DEADLINE_MS, CALL_DEADLINE_MS, PAGE_ROWS, WAIT_MARGIN_MS } from './limits.ts';
+import { APPLY_DEADLINE_MS, CALL_DEADLINE_MS, OBSERVE_DEADLINE_MS, PAGE_ROWS, WAIT_MARGIN_MS } from './limits.ts';
 import { narratedReplay, type ReplayBody } from './replaying.ts';
 import { createTransport, parse, problemOf, type Query } from './transport.ts';
 import { watchEvents } from './watch.ts';
@@ -103,7 +103,11 @@ export function createClient(
     logs: (fleet: string, name: string, query: { follow: boolean; tail: number | null; previous: boolean }) =>
       stream(`${instancePath(fleet, name)}/logs`, { query, headers: { accept: 'text/plain' } }, null),
 
-    dryRun: (fleet: string) => call<DryRun>('POST', `${fleetPath(fleet)}/debug/reconcile-dry-run`, { json: {} }),
+    dryRun: (fleet: string, observe: boolean) =>
+      call<DryRun>('POST', `${fleetPath(fleet)}/debug/reconcile-dry-run`, {
+        json: observe ? { observe } : {},
+        deadlineMs: OBSERVE_DEADLINE_MS,
+      }),
     replay: (fleet: string, body: ReplayBody, tell: (progress: ReplayProgress) => Promise<void>) =>
       narratedReplay(transport, `${fleetPath(fleet)}/debug/replay-events`, body, tell),
     volumes: (fleet: string) => list<Volume>(`${fleetPath(fleet)}/volumes`),

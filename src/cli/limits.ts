@@ -4,6 +4,8 @@
 export const CALL_DEADLINE_MS = 30_000;
 /** Applying freezes, checks and resolves a whole manifest; image tags are looked up on the way. */
 export const APPLY_DEADLINE_MS = 120_000;
+/** A dry run that looks at the world first waits for its targets. */
+export const OBSERVE_DEADLINE_MS = 150_000;
 /** What a call that waits on the server may take beyond the time that it asked the server to wait. */
 export const WAIT_MARGIN_MS = 15_000;
 /** Longest wait that `--timeout` may name. */

@@ -247,7 +247,14 @@ export const dryRun = says<DryRun>()(
     .object({
       now: time,
       head: z.int(),
-      pendingFacts: z.int(),
+      pendingFacts: z.int().openapi({ description: 'Facts that the loop had not taken in; all are included' }),
+      facts: z
+        .array(z.object({ type: z.string(), instance: maybe, text: z.string() }))
+        .openapi({ description: 'Facts that are not in the log: not written yet, or seen by the look' }),
+      observed: z
+        .array(z.object({ target: z.string(), items: z.int(), error: maybe }))
+        .nullable()
+        .openapi({ description: 'The look at each target, if asked for' }),
       actions: z.array(z.object({ instance: z.string(), type: z.string(), reason: rule, facts: z.array(z.int()) })),
       transitions: z.array(z.object({ instance: z.string(), from: phase, to: phase, rule: z.string() })),
       holds: z.array(z.object({ instance: z.string(), reason: maybe, text: maybe, until: time.nullable() })),

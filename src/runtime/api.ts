@@ -103,7 +103,13 @@ export interface HoldAsk {
 export interface DryRun {
   readonly now: string;
   readonly head: number;
+  /** Facts that the loop had not taken in when it was asked; all of them are included. */
   readonly pendingFacts: number;
+  /** Facts that are not in the log: reported and not written yet, or seen by the look that was asked for. */
+  readonly facts: readonly { readonly type: string; readonly instance: string | null; readonly text: string }[];
+  /** The look at each target, where it was asked for; `error`: it could not be listed, and nothing is concluded from that. */
+  readonly observed:
+    readonly { readonly target: string; readonly items: number; readonly error: string | null }[] | null;
   readonly actions: readonly {
     readonly instance: string;
     readonly type: ActionType;
@@ -259,7 +265,8 @@ export interface Control {
     signal: AbortSignal,
   ): Promise<AsyncIterable<Uint8Array>>;
 
-  dryRun(fleet: string): Promise<DryRun>;
+  /** `observe`: looks at the world first, and writes nothing of what it sees. */
+  dryRun(fleet: string, ask: { observe: boolean }, signal: AbortSignal): Promise<DryRun>;
   /** Ends early, with a refusal that nobody reads, when the signal aborts. */
   replay(
     fleet: string,

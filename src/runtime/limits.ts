@@ -12,6 +12,8 @@ export const REPLAY_ITEMS = 1_000;
 export const REPLAYS_AT_ONCE = 2;
 /** Longest that a replay may take. */
 export const REPLAY_MS = 10 * 60_000;
+/** How long looking at all targets of a fleet may take, for a dry run; each has a deadline of its own. */
+export const OBSERVE_MS = 2 * 60_000;
 /** Long reading gives everybody else a turn after so long, and tells how far it is so often. */
 export const SLICE_MS = 10;
 export const PROGRESS_EVERY_MS = 250;

@@ -170,10 +170,12 @@ export class LivenessWatch {
     this.offeredMono = this.clock.mono();
     // An idle loop drains before `report` returns.
     this.offered = true;
-    const taken = this.loop.report((state) => {
-      this.offered = false;
+    const taken = this.loop.report((state, draft) => {
       const uids = [...this.due];
-      this.due.clear();
+      if (!draft) {
+        this.offered = false;
+        this.due.clear();
+      }
       return uids.flatMap((uid) => this.facts(state, uid));
     });
     if (!taken) this.offered = false;

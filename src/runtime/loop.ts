@@ -10,6 +10,7 @@
 import { Agenda } from '../core/agenda.ts';
 import type { Decision } from '../core/decide.ts';
 import type { NewEvent, StoredEvent } from '../core/events.ts';
+import { drafted } from '../core/draft.ts';
 import { emptyState, evolve } from '../core/evolve.ts';
 import { checkDecision, checkInvariants, takeFaults, type Violation } from '../core/invariants.ts';
 import { LOGIC_VERSION } from '../core/limits.ts';
@@ -32,8 +33,22 @@ import {
 } from './limits.ts';
 import type { Log } from './log.ts';
 
-/** A fact, or what makes facts of the state as it is when they are drained. Pure, and cheap. */
-export type FactSource = (state: FleetState) => readonly NewEvent[];
+/**
+ * A fact, or what makes facts of the state as it is when they are drained. Cheap. A `draft` is only to be shown: it looks
+ * nowhere else and leaves everything as it is, so that the real one says the same afterwards.
+ */
+export type FactSource = (state: FleetState, draft: boolean) => readonly NewEvent[];
+
+/** What the next tick finds: its state, who is to be looked at, when, and what of it is not in the log yet. */
+export interface Ahead {
+  readonly state: FleetState;
+  readonly agenda: Agenda;
+  readonly now: number;
+  /** Facts that the loop had not folded when it was asked, in the log or not. */
+  readonly pendingFacts: number;
+  /** Those of them that are not in the log, and what was seen besides. */
+  readonly drafts: readonly NewEvent[];
+}
 
 export interface TickReport {
   readonly drained: number;
@@ -166,10 +181,11 @@ export class FleetLoop {
   }
 
   /**
-   * Between two ticks: folds what is durable, as the next tick would, and reads. Whoever reads finds exactly what that tick
-   * would find; nothing is decided, written or done.
+   * Between two ticks: folds what is durable, as the next tick would, and reads. What is not in the log yet, and what `seen`
+   * adds, is folded into a copy of the state. Whoever reads finds exactly what that tick would find; nothing is decided,
+   * written or done.
    */
-  async peek<T>(read: (state: FleetState, agenda: Agenda, now: number, pendingFacts: number) => T): Promise<T> {
+  async peek<T>(read: (ahead: Ahead) => T, seen: readonly FactSource[] = []): Promise<T> {
     while (this.ticking !== null) await this.ticking;
     const before = this.state.seq;
     const reading = this.catchUp((event) => this.untold.push(event));
@@ -177,12 +193,18 @@ export class FleetLoop {
     this.ticking = reading.catch(() => undefined);
     try {
       await reading;
-      return read(
+      const now = Math.max(this.now(), this.state.at);
+      const durable = this.state.seq - before;
+      const waiting = [() => this.unsent, ...(this.unsent.length === 0 ? this.inbox : []), ...seen];
+      if (this.pendingFacts + seen.length === 0)
+        return read({ state: this.state, agenda: this.agenda, now, pendingFacts: durable, drafts: [] });
+      // The next tick takes what the store refused before, and leaves the inbox to the one after it.
+      const { state, drafts } = drafted(
         this.state,
-        this.agenda,
-        Math.max(this.now(), this.state.at),
-        this.state.seq - before + this.pendingFacts,
+        now,
+        waiting.map((source) => (state) => this.factsOf(source, state, true)),
       );
+      return read({ state, agenda: new Agenda(), now, pendingFacts: durable + drafts.length, drafts });
     } finally {
       this.ticking = null;
       // An alarm that rang meanwhile has rung in vain: without this, nobody would wake the loop again.
@@ -282,7 +304,7 @@ export class FleetLoop {
     if (this.unsent.length === 0) {
       const sources = this.inbox;
       this.inbox = [];
-      for (const source of sources) this.unsent.push(...this.factsOf(source));
+      for (const source of sources) this.unsent.push(...this.factsOf(source, this.state, false));
     } else if (this.inbox.length > 0) this.again = true;
     if (this.unsent.length === 0) return;
     try {
@@ -315,9 +337,9 @@ export class FleetLoop {
   }
 
   /** One faulty source must not take the others' facts with it (L46). */
-  private factsOf(source: FactSource): readonly NewEvent[] {
+  private factsOf(source: FactSource, state: FleetState, draft: boolean): readonly NewEvent[] {
     try {
-      return source(this.state);
+      return source(state, draft);
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       this.world.log.error(

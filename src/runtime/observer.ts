@@ -15,7 +15,7 @@ import { TargetError, type Listing, type ListedResource, type Target, type Targe
 import { withDeadline } from './deadline.ts';
 import { LOOK_AGAIN_MS, STALE_AFTER_SWEEPS, STALE_FLOOR_MS } from './limits.ts';
 import type { Log } from './log.ts';
-import type { FleetLoop } from './loop.ts';
+import type { FactSource, FleetLoop } from './loop.ts';
 import { sweepFacts, type AbsenceMemory, type Sweep } from './sightings.ts';
 
 interface Watcher {
@@ -31,6 +31,14 @@ interface Watcher {
   written: number;
   unwritten: number;
 }
+
+/** What a look would say: how many resources of the fleet it found, and sources of the facts, in order, to be asked once. */
+export interface Glance {
+  readonly items: number;
+  readonly sources: readonly FactSource[];
+}
+
+const copyOf = ({ absent }: AbsenceMemory): AbsenceMemory => ({ absent: new Map(absent) });
 
 export class TargetObserver {
   readonly name: string;
@@ -72,6 +80,35 @@ export class TargetObserver {
   orphansOf(fleet: string): { readonly orphans: readonly ListedResource[]; readonly recognised: number } {
     const { orphans, recognised } = this.watchers.get(fleet) ?? { orphans: [], recognised: 0 };
     return { orphans, recognised };
+  }
+
+  /**
+   * Looks for that fleet, and says what there would be to say of it, without saying it. Looks a second time where the first
+   * look proves nothing alone. Rejects when the target cannot be listed.
+   */
+  async glance(loop: FleetLoop, signal: AbortSignal): Promise<Glance> {
+    const memory = copyOf(this.watchers.get(loop.fleet)?.memory ?? { absent: new Map() });
+    const sweeps = [await this.glimpse(loop, signal)];
+    const first = sweepFacts(loop.state, copyOf(memory), sweeps[0]!);
+    if (first.lookAgain) sweeps.push(await this.glimpse(loop, signal));
+    return {
+      items: first.orphans.length + first.recognised,
+      sources: sweeps.map((sweep) => (state) => sweepFacts(state, memory, sweep).facts),
+    };
+  }
+
+  private async glimpse(loop: FleetLoop, signal: AbortSignal): Promise<Sweep> {
+    const { traits } = this.target;
+    const began = loop.state.seq;
+    const what = `the listing of target "${this.name}"`;
+    const listing = await withDeadline(
+      this.clock,
+      traits.sweepDeadlineMs,
+      what,
+      (ended) => this.target.list(ended),
+      AbortSignal.any([signal, this.stopping.signal]),
+    );
+    return { target: this.name, traits, listing, began, endedAt: loop.time() };
   }
 
   /** For metrics: answers about one instance each since this was last asked, by whether they became facts. */
@@ -139,11 +176,12 @@ export class TargetObserver {
     // Nothing to say: spare the loop a tick.
     if (!this.wouldSay(watcher, sweep)) return;
     watcher.latest = sweep;
-    if (!loop.report((state) => this.factsOf(watcher, state))) watcher.latest = null;
+    if (!loop.report((state, draft) => this.factsOf(watcher, state, draft))) watcher.latest = null;
   }
 
-  private factsOf(watcher: Watcher, state: FleetState): readonly NewEvent[] {
+  private factsOf(watcher: Watcher, state: FleetState, draft: boolean): readonly NewEvent[] {
     const sweep = watcher.latest;
+    if (draft) return sweep === null ? [] : sweepFacts(state, copyOf(watcher.memory), sweep).facts;
     watcher.latest = null;
     if (sweep === null) return [];
     const { facts, lookAgain, orphans, recognised } = sweepFacts(state, watcher.memory, sweep);
@@ -185,8 +223,8 @@ export class TargetObserver {
       if (watcher.blind) continue;
       // An idle loop drains before `report` returns.
       watcher.blind = true;
-      const taken = watcher.loop.report((state) => {
-        watcher.blind = false;
+      const taken = watcher.loop.report((state, draft) => {
+        if (!draft) watcher.blind = false;
         return this.blindness(state, refused, message);
       });
       if (!taken) watcher.blind = false;
@@ -215,13 +253,10 @@ export class TargetObserver {
     if (watcher === undefined) return;
     const looks = notice.next === undefined ? [notice.look] : [notice.look, notice.next];
     const began = watcher.loop.state.seq;
-    watcher.loop.report((state) => {
+    watcher.loop.report((state, draft) => {
       const inst = state.instances.get(notice.uid);
-      if (inst === undefined) {
-        watcher.unwritten += looks.length;
-        return [];
-      }
-      watcher.written += looks.length;
+      if (!draft) watcher[inst === undefined ? 'unwritten' : 'written'] += looks.length;
+      if (inst === undefined) return [];
       return looks.map((look) => ({
         type: 'resource.observed',
         instance: inst.name,

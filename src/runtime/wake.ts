@@ -58,7 +58,7 @@ export interface VisitedFleet {
   readonly loop: {
     readonly state: FleetState;
     time(): number;
-    report(source: (state: FleetState) => readonly NewEvent[]): boolean;
+    report(source: (state: FleetState, draft: boolean) => readonly NewEvent[]): boolean;
   };
   listen(listener: () => void): () => void;
 }
@@ -168,21 +168,23 @@ export class Wake {
     }
     if (door.telling === fleet) return;
     door.telling = fleet;
-    if (fleet.loop.report((state) => this.edge(door, fleet, state))) return;
+    if (fleet.loop.report((state, draft) => this.edge(door, fleet, state, draft))) return;
     this.clock.after(TELL_AGAIN_MS, () => {
       door.telling = null;
       this.tell(door);
     });
   }
 
-  private edge(door: Door, fleet: VisitedFleet, state: FleetState): readonly NewEvent[] {
+  private edge(door: Door, fleet: VisitedFleet, state: FleetState, draft: boolean): readonly NewEvent[] {
     if (door.telling !== fleet) return [];
-    door.telling = null;
+    if (!draft) door.telling = null;
     const inst = state.instances.get(door.uid);
     const busy = door.open > 0 || door.lingering;
     const silent = inst === undefined || busy === door.told || (busy && inst.spec.lifecycle !== 'lazy');
-    if (!silent) door.told = busy;
-    this.forget(door);
+    if (!draft) {
+      if (!silent) door.told = busy;
+      this.forget(door);
+    }
     if (silent) return [];
     return [{ type: busy ? 'work.began' : 'work.ended', instance: inst.name, uid: inst.uid, data: {} }];
   }

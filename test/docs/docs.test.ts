@@ -18,7 +18,7 @@ import { processType } from '../../src/targets/process/type.ts';
 import { cli } from '../cli/support/cli.ts';
 import { readFiles, ROOT } from '../style/source.ts';
 
-const pages = readFiles((path) => /^(README|CONTRIBUTING)\.md$|^docs\/.*\.md$/.test(path));
+const pages = readFiles((path) => /^(README|CONTRIBUTING)\.md$|^(docs|deploy)\/.*\.md$/.test(path));
 
 /** A piece of code in a page: a line of a block, or what stands between two back-ticks. */
 interface Code {

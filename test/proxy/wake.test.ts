@@ -37,7 +37,7 @@ interface Outcome {
 
 const waits = ({ value, error }: Outcome): boolean => value === null && error === null;
 
-type Source = (state: FleetState) => readonly NewEvent[];
+type Source = (state: FleetState, draft: boolean) => readonly NewEvent[];
 
 /** A fleet whose loop does what it is told, when it is told. */
 class Tube implements VisitedFleet {
@@ -66,7 +66,7 @@ class Tube implements VisitedFleet {
 
   /** As the loop does: asks everybody first, then folds what they said. */
   drain(): void {
-    for (const fact of this.inbox.splice(0).flatMap((source) => source(this.lab.state))) this.lab.put(fact);
+    for (const fact of this.inbox.splice(0).flatMap((source) => source(this.lab.state, false))) this.lab.put(fact);
   }
 
   tell(): void {

@@ -32,6 +32,8 @@ function moody(failing: Set<keyof Store>): (inner: Store) => Store {
   });
 }
 
+const forever = new AbortController().signal;
+
 const beat = (stage: Stage, name: string): NewEvent => ({
   type: 'agent.reported',
   instance: name,
@@ -57,7 +59,7 @@ test('L09 a look into the log that fails takes no wake-up with it', async () => 
   await stage.runtime.start();
   await stage.up(['a']);
   failing.add('read');
-  await assert.rejects(stage.during(stage.control.dryRun(FLEET), 60_000));
+  await assert.rejects(stage.during(stage.control.dryRun(FLEET, { observe: false }, forever), 60_000));
   failing.clear();
   const before = stage.fleet.loop.lastTickMono;
   await stage.pass(2 * MAX_REST_MS);
@@ -81,7 +83,7 @@ test('a look into the log that fails keeps neither the end of the loop nor other
   await stage.runtime.start();
   await stage.up(['a']);
   failing.add('read');
-  const looking = stage.control.dryRun(FLEET);
+  const looking = stage.control.dryRun(FLEET, { observe: false }, forever);
   looking.catch(() => undefined);
   await stage.pass(50);
   await stage.during(stage.fleet.loop.stop());

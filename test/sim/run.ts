@@ -39,6 +39,8 @@ export interface SimAsk {
   readonly seed: number;
   readonly hours: number;
   readonly instances: number;
+  /** Somebody who is there from the beginning, and must change nothing. */
+  readonly visit?: (world: SimWorld, planes: Planes, fail: (error: unknown) => void) => void;
 }
 
 export interface SimResult {
@@ -75,7 +77,7 @@ class History {
   private ticks = 0;
   private failure: Error | null = null;
 
-  constructor({ seed, instances }: SimAsk) {
+  constructor({ seed, instances, visit }: SimAsk) {
     this.seed = seed;
     this.chance = new Chance(seed);
     this.world = new SimWorld(this.chance.fork(), seed % 2 === 0 ? 'sim' : 'side');
@@ -108,6 +110,7 @@ class History {
     beatForever(this.world, this.chance.fork(), this.planes);
     watchDrift(this.world, this.planes);
     watchGreen(this.world, this.planes, (error) => this.fail(error));
+    visit?.(this.world, this.planes, (error) => this.fail(error));
   }
 
   /** Everything goes wrong for so many hours. */

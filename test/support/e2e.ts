@@ -53,6 +53,8 @@ export interface World {
   refused(options: UpOptions): Promise<Ended>;
   /** Any program, to its end. */
   run(command: string, args: readonly string[], env?: Environment): Promise<Ended>;
+  /** Any program that goes on, with a path of this world among its arguments: it ends with the world. */
+  begin(command: string, args: readonly string[]): Program;
   /** Agents of this deployment are ours: to be told where no `holdfast.db` below the folder tells it. */
   owns(deployment: string): void;
   /** To be unmounted at the end. */
@@ -70,6 +72,13 @@ export interface UpOptions {
   readonly args?: readonly string[];
   /** Through `npm start`, as a newcomer would. */
   readonly npm?: boolean;
+}
+
+export interface Program {
+  /** What it has written so far, both streams. */
+  said(): string;
+  over(): boolean;
+  ended: Promise<Ended>;
 }
 
 export interface Ended {
@@ -197,6 +206,7 @@ export async function openWorld(): Promise<World> {
     folder,
     agent: (...args) => [process.execPath, agentFile, ...args.map(String)],
     run: (command, args, extra) => launch(command, args, extra).ended,
+    begin: (command, args) => launch(command, args),
     owns: (deployment) => reap(`deployment ${deployment}`),
     mounted: (place) => reap(`mount ${place}`),
 

@@ -382,13 +382,15 @@ export function createFakeControl(): FakeControl {
         })();
       }),
 
-    dryRun: (fleet) =>
-      did('dryRun', [fleet], () => {
+    dryRun: (fleet, ask) =>
+      did('dryRun', [fleet, ask], () => {
         there(fleet);
         return {
           now: AT,
           head: 1,
           pendingFacts: 0,
+          facts: [],
+          observed: null,
           actions: [
             { instance: 'one', type: 'start' as const, reason: { rule: 'start', text: 'It should run.' }, facts: [1] },
           ],

@@ -28,13 +28,14 @@ interface EditFile {
 }
 
 export function registerDebug(session: Session): void {
-  declare(session, session.program, {
+  declare<{ observe?: boolean }>(session, session.program, {
     usage: 'dry-run',
     description: 'Shows what the next tick would do, and why, without doing it.',
     group: GROUP,
-    examples: ['holdfast dry-run', 'holdfast dry-run -o json'],
-    run: async (context) => {
-      const answer = await context.client().dryRun(await context.fleet());
+    examples: ['holdfast dry-run', 'holdfast dry-run --observe', 'holdfast dry-run -o json'],
+    options: (command) => command.option('--observe', 'look at the targets first; nothing of what is seen is written'),
+    run: async (context, _args, { observe = false }) => {
+      const answer = await context.client().dryRun(await context.fleet(), observe);
       if (context.json) await context.printJson(answer);
       else await context.print(dryRunInWords(answer, context));
       return EXIT_OK;

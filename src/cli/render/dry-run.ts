@@ -7,10 +7,22 @@ import { count, plain } from './text.ts';
 
 export function dryRunInWords(answer: DryRun, { paint, io }: Context): readonly string[] {
   const facts = answer.pendingFacts === 0 ? '' : `, ${count(answer.pendingFacts, 'pending fact')} included`;
+  const seen = [
+    ...(answer.observed ?? []).map(({ target, items, error }) =>
+      error === null
+        ? `Looked at target ${target}: ${count(items, 'resource')} of this fleet.`
+        : paint('warn', `Target ${target} cannot be listed, and nothing is concluded from that: ${plain(error)}`),
+    ),
+    ...answer.facts.map(
+      ({ type, instance, text }) =>
+        `  not in the log: ${type}${instance === null ? '' : ` ${instance}`}: ${plain(text)}`,
+    ),
+  ];
   if (answer.actions.length + answer.transitions.length + answer.holds.length === 0) {
-    return [`The next tick would do nothing (log at #${answer.head}${facts}).`];
+    return [...seen, `The next tick would do nothing (log at #${answer.head}${facts}).`];
   }
   return [
+    ...seen,
     `The next tick would, from the log at #${answer.head}${facts}:`,
     ...answer.actions.map((each) => {
       const rests = each.facts.map((seq) => `#${seq}`).join(' ');

@@ -13,7 +13,7 @@ import { bodyPosition, fleetParams, name } from '../fields.ts';
 import { REPLAY_EDITS } from '../limits.ts';
 import { narrated } from '../narrated.ts';
 import { json, jsonRoute, type Route } from '../route.ts';
-import { REPLAY_ITEMS, REPLAY_MS } from '../../runtime/limits.ts';
+import { OBSERVE_MS, REPLAY_ITEMS, REPLAY_MS } from '../../runtime/limits.ts';
 
 /** It came out of `JSON.parse`, so what is in it is JSON. */
 const jsonObject = z.record(z.string(), z.unknown()) as z.ZodType<JsonObject>;
@@ -46,12 +46,14 @@ export function debugRoutes(control: Control): readonly Route[] {
       tag: 'debug',
       summary: 'What the next tick would do',
       description:
-        "The tick's own code with the facts that wait for it, stopped before the commit. Covered by the scope read; shows parts of facts and config.",
+        "The tick's own code with the facts that wait for it, stopped before the commit. With `observe` it looks at the targets first; what it sees is shown and not written. Covered by the scope read; shows parts of facts and config.",
       scope: 'read',
       params: fleetParams,
-      body: { optional: true, schema: z.strictObject({}) },
+      body: { optional: true, schema: z.strictObject({ observe: z.boolean().optional() }) },
+      lasts: () => OBSERVE_MS,
       answers: { 200: { description: 'The decisions that would be made', schema: dryRun } },
-      handle: async ({ params }) => json(200, await control.dryRun(params.fleet)),
+      handle: async ({ params, body, signal }) =>
+        json(200, await control.dryRun(params.fleet, { observe: body.observe ?? false }, signal)),
     }),
     jsonRoute({
       method: 'post',

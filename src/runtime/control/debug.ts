@@ -1,23 +1,38 @@
 /** Looking ahead without touching: what the next tick would do. */
 import { plan } from '../../core/tick.ts';
-import { holdText, reasonText } from '../../core/explain.ts';
+import { factText, holdText, reasonText } from '../../core/explain.ts';
 import { iso } from '../../core/time.ts';
 import type { DryRun } from '../api.ts';
+import type { Fleet } from '../fleet.ts';
+import type { FactSource } from '../loop.ts';
 import type { World } from '../world.ts';
 import { fleetOf } from './fleets.ts';
 
 /**
  * The very code of the tick, stopped before its commit (L63). What is durable but not folded yet is folded first, as the
- * tick would; nothing is decided, written or done.
+ * tick would, and so is what the store has not taken yet, in a copy; nothing is decided, written or done.
  */
-export async function dryRun(world: World, fleetName: string): Promise<DryRun> {
-  const { loop } = fleetOf(world, fleetName);
-  return loop.peek((state, agenda, now, pendingFacts) => {
-    const { decision } = plan(state, agenda, now);
+export async function dryRun(
+  world: World,
+  fleetName: string,
+  { observe }: { readonly observe: boolean },
+  signal: AbortSignal,
+): Promise<DryRun> {
+  const fleet = fleetOf(world, fleetName);
+  const looks = observe ? await glances(world, fleet, signal) : null;
+  const sources = looks?.flatMap(({ sources: some }) => some) ?? [];
+  return fleet.loop.peek((ahead) => {
+    const { decision } = plan(ahead.state, ahead.agenda, ahead.now);
     return {
-      now: iso(now),
-      head: state.seq,
-      pendingFacts,
+      now: iso(ahead.now),
+      head: fleet.loop.state.seq,
+      pendingFacts: ahead.pendingFacts,
+      facts: ahead.drafts.map((fact) => ({
+        type: fact.type,
+        instance: fact.instance ?? null,
+        text: factText({ ...fact, seq: 0, at: ahead.now, v: 1 }),
+      })),
+      observed: looks?.map(({ target, items, error }) => ({ target, items, error })) ?? null,
       actions: decision.actions.map(({ instance, type, rule, facts }) => ({
         instance,
         type,
@@ -32,5 +47,31 @@ export async function dryRun(world: World, fleetName: string): Promise<DryRun> {
         until: hold?.until == null ? null : iso(hold.until),
       })),
     };
-  });
+  }, sources);
+}
+
+interface Look {
+  readonly target: string;
+  readonly items: number;
+  readonly error: string | null;
+  readonly sources: readonly FactSource[];
+}
+
+/** A look at each target that something of the fleet is on. One that cannot be listed changes nothing (L02). */
+function glances(world: World, fleet: Fleet, signal: AbortSignal): Promise<readonly Look[]> {
+  const { loop } = fleet;
+  const used = new Set<string>();
+  for (const { spec } of loop.state.instances.values()) if (spec.targetType !== 'external') used.add(spec.target);
+  return Promise.all(
+    [...used].sort().map(async (target): Promise<Look> => {
+      try {
+        const observer = world.targets.observer(target);
+        if (observer === null) throw new Error(`no target is called "${target}"`);
+        return { target, error: null, ...(await observer.glance(loop, signal)) };
+      } catch (error) {
+        const message = error instanceof Error ? error.message : String(error);
+        return { target, items: 0, error: message, sources: [] };
+      }
+    }),
+  );
 }

@@ -43,7 +43,7 @@ export function createControl(world: World): Control {
     seqAt: (fleet, at) => world.store.seqAt(fleet, at),
     watch: (fleet, after, signal) => watch(world, fleet, after, signal),
     logs: async (fleet, name, ask, signal) => logs(world, fleet, name, ask, signal),
-    dryRun: (fleet) => dryRun(world, fleet),
+    dryRun: (fleet, ask, signal) => dryRun(world, fleet, ask, signal),
     replay: (fleet, ask, signal, progress) => replayed(world, fleet, ask, { signal, progress }),
     orphans: async (fleet) => orphans(world, fleet),
     pruneOrphans: (fleet, expected) => pruneOrphans(world, fleet, expected),

@@ -303,6 +303,8 @@ function standardRoutes(): { readonly [route: string]: Answer } {
       now: '2026-01-01T00:00:00.000Z',
       head: 20,
       pendingFacts: 2,
+      facts: [{ type: 'channel.up', instance: 'scribe', text: 'channel file is up' }],
+      observed: [{ target: 'docker', items: 3, error: null }],
       actions: [{ instance: 'scribe', type: 'start', reason: { rule: 'start', text: 'It should run.' }, facts: [17] }],
       transitions: [{ instance: 'scribe', from: 'RUNNING', to: 'PENDING', rule: 'start' }],
       holds: [{ instance: 'scribe', reason: 'backoff', text: 'waits', until: null }],
