@@ -21,12 +21,11 @@ export async function* readEvents(
     const page = await client.events(fleet, { ...position, instance, limit: EVENTS_PAGE });
     yield page.items;
     read += page.items.length;
-    const last = page.items.at(-1);
-    if (page.next === null || last === undefined) return;
+    if (page.next === null) return;
     if (read >= EVENTS_READ) {
       await onBound();
       return;
     }
-    position = { after: last.seq };
+    position = { after: Number(page.next) };
   }
 }

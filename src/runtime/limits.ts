@@ -6,6 +6,8 @@ export const MAX_REST_MS = 10_000;
 export const INBOX_FACTS = 100_000;
 /** Measured: pages of 500–1,000 read fastest. */
 export const READ_PAGE_EVENTS = 1_000;
+/** Events read at most for one page of those that concern an instance. */
+export const EVENTS_SEARCHED = 50_000;
 /** Items per list in the answer to a replay, unless fewer are asked for. */
 export const REPLAY_ITEMS = 1_000;
 /** Replays at once, in one process: each holds a state of its whole fleet. */

@@ -423,3 +423,49 @@ test('a token is nobody from the moment it expires', async () => {
   await stage.pass(1_000);
   assert.equal(await stage.control.identify(token), null);
 });
+
+// ── what concerns one instance ──────────────────────────────────────────────────────────────────────────────────────
+
+test('events of an instance are its own, the ticks that decided something of it and the holds that name it, in pages', async () => {
+  const stage = new Stage();
+  await stage.runtime.start();
+  await stage.up(['a', 'b']);
+  stage.target.exits('b');
+  await stage.pass(3_000);
+  await stage.during(
+    stage.control.hold(FLEET, { reason: 'look', forMs: null, target: null, instances: ['a'], by: BY }),
+  );
+  const all = await stage.store.read(FLEET, { after: 0, limit: 1_000 });
+  const mine = all.filter(({ type, instance, data }) => {
+    if (type === 'tick.decided' || type === 'command.issued') return JSON.stringify(data).includes('"a"');
+    return instance === 'a';
+  });
+  const seqs: number[] = [];
+  for (let after: number | null = 0; after !== null;) {
+    const page: Awaited<ReturnType<typeof stage.control.events>> = await stage.control.events(FLEET, {
+      after,
+      to: null,
+      instance: 'a',
+      limit: 3,
+    });
+    assert.ok(page.items.length <= 3);
+    seqs.push(...page.items.map(({ seq }) => seq));
+    after = page.next === null ? null : Number(page.next);
+  }
+  assert.deepEqual(
+    seqs,
+    mine.map(({ seq }) => seq),
+  );
+  assert.ok(seqs.length < all.length / 2 + 5 && mine.some(({ type }) => type === 'command.issued'));
+});
+
+test('what happened to an instance that is gone can still be read', async () => {
+  const stage = new Stage();
+  await stage.runtime.start();
+  await stage.up(['a', 'b']);
+  await stage.during(stage.control.delete(FLEET, 'a', { data: null, forget: false }, BY));
+  await stage.pass(5_000);
+  await assert.rejects(stage.control.instance(FLEET, 'a'));
+  const { items } = await stage.control.events(FLEET, { after: 0, to: null, instance: 'a', limit: 1_000 });
+  assert.deepEqual([items[0]?.type, items.some(({ type }) => type === 'spec.deleted')], ['spec.applied', true]);
+});

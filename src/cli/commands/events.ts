@@ -36,18 +36,20 @@ export function registerEvents(session: Session): void {
       const fleet = await context.fleet();
       const client = context.client();
       const { instance = null, follow = false } = options;
-      const start = await startOf(options, context, async () => (await client.fleet(fleet)).head);
+      const { head } = await client.fleet(fleet);
+      const { start, shown } = startOf(options, context, head);
       const all: EventView[] = [];
       let last = 'after' in start ? start.after : 0;
       const bound = (): Promise<void> =>
         context.note(`There is more: ${EVENTS_READ} events were read; go on with --after ${last}.`);
-      // Ticks concern an instance without being its own: all are read, and chosen here.
-      for await (const page of readEvents(client, fleet, { start, instance: null }, bound)) {
+      for await (const page of readEvents(client, fleet, { start, instance }, bound)) {
         last = page.at(-1)?.seq ?? last;
-        const chosen = page.filter((event) => instance === null || concerns(event, instance));
-        if (context.json && !follow) all.push(...chosen);
-        else await printEvents(context, chosen, instance);
+        if (shown !== null || (context.json && !follow)) all.push(...page);
+        else await printEvents(context, page, instance);
+        if (shown !== null) all.splice(0, all.length - shown);
       }
+      if (shown !== null && (follow || !context.json)) await printEvents(context, all, instance);
+      last = Math.max(last, instance === null ? 0 : head);
       if (!follow) {
         if (context.json) await context.printJson({ items: all, next: null });
         return EXIT_OK;
@@ -65,10 +67,13 @@ export function registerEvents(session: Session): void {
   });
 }
 
-async function startOf(options: Options, context: Context, head: () => Promise<number>): Promise<Stretch['start']> {
-  if (options.after !== undefined) return { after: options.after };
-  if (options.since !== undefined) return { from: timeOf(options.since, context.io.now()) };
-  return { after: Math.max(0, (await head()) - EVENTS_SHOWN) };
+/** Where to begin, and how many of the last ones to show; null: all that are found. */
+function startOf(options: Options, context: Context, head: number): { start: Stretch['start']; shown: number | null } {
+  if (options.after !== undefined) return { start: { after: options.after }, shown: null };
+  if (options.since !== undefined) return { start: { from: timeOf(options.since, context.io.now()) }, shown: null };
+  if (options.instance === undefined) return { start: { after: Math.max(0, head - EVENTS_SHOWN) }, shown: null };
+  // Its last ones may lie far back.
+  return { start: { after: 0 }, shown: EVENTS_SHOWN };
 }
 
 /** For programs one object a line, so that a stream can be read as it comes. */

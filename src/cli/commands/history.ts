@@ -5,7 +5,7 @@ import { EVENTS_READ } from '../limits.ts';
 import { timeOf } from '../options.ts';
 import { readEvents } from '../read-events.ts';
 import { clock } from '../render/ages.ts';
-import { byInWords, concerns, eventInWords } from '../render/events.ts';
+import { byInWords, eventInWords } from '../render/events.ts';
 import type { EventView } from '../../runtime/api.ts';
 
 const DEFAULT_SINCE = '24h';
@@ -35,21 +35,25 @@ export function registerHistory(session: Session): void {
       const [name = ''] = args;
       const fleet = await context.fleet();
       const client = context.client();
-      // A name that is not there is said, instead of shown as one to which nothing happened.
-      await client.instance(fleet, name);
       const now = context.io.now();
       const all: EventView[] = [];
+      let found = 0;
       const bound = (): Promise<void> =>
         context.note(`Only the first ${EVENTS_READ} events since then were read; say a later --since.`);
       for await (const page of readEvents(
         client,
         fleet,
-        { start: { from: timeOf(since, now) }, instance: null },
+        { start: { from: timeOf(since, now) }, instance: name },
         bound,
       )) {
-        const chosen = page.filter((event) => concerns(event, name));
-        if (context.json) all.push(...chosen);
-        else if (chosen.length > 0) await context.print(chosen.map((event) => lineOf(event, name, now)));
+        found += page.length;
+        if (context.json) all.push(...page);
+        else if (page.length > 0) await context.print(page.map((event) => lineOf(event, name, now)));
+      }
+      // One that is gone has a history, too; a name that never was is said, instead of shown as one to which nothing happened.
+      if (found === 0) {
+        await client.instance(fleet, name);
+        await context.note(`Nothing happened to ${name} since then.`);
       }
       if (context.json) await context.printJson({ items: all, next: null });
       return EXIT_OK;

@@ -15,7 +15,7 @@ export function eventRoutes(control: Control): readonly Route[] {
       tag: 'events',
       summary: 'Events in order',
       description:
-        'From `from` to `to`, both included, each a seq or a time; `after` takes the `next` of the page before.',
+        'From `from` to `to`, both included, each a seq or a time; `after` takes the `next` of the page before. With `instance`: its own events, the ticks that decided something of it and the commands that name it, also of one that is no longer declared; a page may hold few or none and still have a `next`.',
       scope: 'read',
       params: fleetParams,
       query: z.strictObject({

@@ -1,11 +1,13 @@
 /** The log and the agents' output, as streams: bounded, resumable, ended by their reader's signal. */
+import { concerns } from '../../core/concerning.ts';
 import type { StoredEvent } from '../../core/events.ts';
 import { iso } from '../../core/time.ts';
 import { Refusal, type EventView, type Page } from '../api.ts';
 import type { Fleet } from '../fleet.ts';
-import { OWNER_AGAIN_MS, WATCH_PAGE_EVENTS } from '../limits.ts';
+import { EVENTS_SEARCHED, OWNER_AGAIN_MS, READ_PAGE_EVENTS, WATCH_PAGE_EVENTS } from '../limits.ts';
 import type { World } from '../world.ts';
 import { fleetOf, instanceOf } from './fleets.ts';
+import { Turns } from './turns.ts';
 
 const eventView = (event: StoredEvent): EventView => ({
   seq: event.seq,
@@ -22,20 +24,48 @@ export async function events(
   fleetName: string,
   ask: { after: number; to: number | null; instance: string | null; limit: number },
 ): Promise<Page<EventView>> {
-  const fleet = fleetOf(world, fleetName);
-  const uid = ask.instance === null ? undefined : instanceOf(fleet, ask.instance).uid;
+  fleetOf(world, fleetName);
   await checkKept(world, fleetName, ask.after);
+  if (ask.instance !== null) return concerning(world, fleetName, { ...ask, instance: ask.instance });
   const found = await world.store.read(fleetName, {
     after: ask.after,
     limit: ask.limit,
     ...(ask.to !== null && { to: ask.to }),
-    ...(uid !== undefined && { uid }),
   });
   const last = found[found.length - 1];
   return {
     items: found.map(eventView),
     next: found.length === ask.limit && last !== undefined ? String(last.seq) : null,
   };
+}
+
+/**
+ * Those of one name, whether or not it is still declared. A tick has no instance of its own, so the log is read and chosen
+ * from: a page ends when it is full, or when so much was read for it, with however few were found.
+ */
+async function concerning(
+  world: World,
+  fleet: string,
+  ask: { after: number; to: number | null; instance: string; limit: number },
+): Promise<Page<EventView>> {
+  const items: EventView[] = [];
+  const turns = new Turns(world.clock, null);
+  for (let seq = ask.after, read = 0; ;) {
+    const page = await world.store.read(fleet, {
+      after: seq,
+      limit: READ_PAGE_EVENTS,
+      ...(ask.to !== null && { to: ask.to }),
+    });
+    for (const event of page) {
+      seq = event.seq;
+      if (concerns(event, ask.instance)) items.push(eventView(event));
+      if (items.length === ask.limit) return { items, next: String(seq) };
+    }
+    read += page.length;
+    if (page.length < READ_PAGE_EVENTS) return { items, next: null };
+    if (read >= EVENTS_SEARCHED) return { items, next: String(seq) };
+    if (turns.isDue()) await turns.take();
+  }
 }
 
 /** What was asked for has been dropped by retention: to go on behind it as if nothing were missing would be a lie. */

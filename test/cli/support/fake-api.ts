@@ -4,6 +4,7 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { concerns } from '../../../src/cli/render/events.ts';
 import type { ApplyResult, EventView, FleetView, InstanceView } from '../../../src/runtime/api.ts';
 
 export const TOKEN = 'hf_test-token';
@@ -294,7 +295,9 @@ function standardRoutes(): { readonly [route: string]: Answer } {
     },
     [`GET ${fleet}/events`]: ({ path }) => {
       const after = Number(/after=(\d+)/.exec(path)?.[1] ?? 0);
-      return { items: EVENTS.filter(({ seq }) => seq > after), next: null };
+      const only = /instance=([^&]+)/.exec(path)?.[1];
+      const items = EVENTS.filter((event) => event.seq > after && (only === undefined || concerns(event, only)));
+      return { items, next: null };
     },
     [`POST ${fleet}/hold`]: () => ({ seq: 21, id: 'h-1' }),
     [`POST ${fleet}/release`]: () => ({ seq: 22, released: 1 }),
