@@ -48,6 +48,13 @@ export interface TokenRow {
   readonly expiresAt: number | null;
 }
 
+/** One version of a secret of a fleet, encrypted by who stores it: to the store it is just bytes. */
+export interface SealedSecret {
+  readonly name: string;
+  readonly version: number;
+  readonly sealed: Uint8Array;
+}
+
 /**
  * What `tick` hands to the decision: the facts after `after` (already durable), and the lock's view of the log. The
  * function is synchronous and may be called again if the store has to retry; what it returns is appended behind them.
@@ -105,6 +112,13 @@ export interface Store {
   /** Extends the lease; false when the epoch is no longer ours. */
   renew(fleet: string, epoch: number, leaseMs: number): Promise<boolean>;
   release(fleet: string, epoch: number): Promise<void>;
+
+  /** Every version that is kept, by name, then version. Empty for a fleet that is not there. */
+  secrets(fleet: string): Promise<readonly SealedSecret[]>;
+  /** False when this version is there already: what was sealed as a version never changes. */
+  putSecret(fleet: string, secret: SealedSecret): Promise<boolean>;
+  /** Drops the versions up to `upTo`; returns how many there were. */
+  dropSecrets(fleet: string, name: string, upTo: number): Promise<number>;
 
   tokens(): Promise<readonly TokenRow[]>;
   /** False when the name is taken. */

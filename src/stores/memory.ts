@@ -11,7 +11,7 @@
  */
 import type { EventRow } from '../core/event-shapes.ts';
 import type { StoredEvent } from '../core/events.ts';
-import type { FleetRow, Snapshot, Store, TokenRow } from '../ports/store.ts';
+import type { FleetRow, SealedSecret, Snapshot, Store, TokenRow } from '../ports/store.ts';
 import { createLeases } from './leases.ts';
 import type { Leases } from './leases.ts';
 import * as rules from './rules.ts';
@@ -28,6 +28,8 @@ export interface MemoryWrite {
     | 'acquire'
     | 'renew'
     | 'release'
+    | 'putSecret'
+    | 'dropSecrets'
     | 'putToken'
     | 'dropToken';
   /** null for tokens. */
@@ -51,6 +53,8 @@ interface MemoryFleet {
   rows: EventRow[];
   /** Newest first, at most `SNAPSHOTS_KEPT`. */
   snapshots: Snapshot[];
+  /** By name, then version. */
+  secrets: SealedSecret[];
 }
 
 export interface MemoryDisk {
@@ -119,7 +123,7 @@ export function createMemoryStore({ disk = createMemoryDisk(), faults = {} }: Me
       checkOpen();
       if (!disk.fleets.has(fleet)) {
         commit('ensureFleet', fleet, 0, () => {
-          disk.fleets.set(fleet, { head: 0, lastAt: 0, epoch: disk.epochFloor, rows: [], snapshots: [] });
+          disk.fleets.set(fleet, { head: 0, lastAt: 0, epoch: disk.epochFloor, rows: [], snapshots: [], secrets: [] });
         });
       }
       return rowOf(fleet, fleetOf(fleet));
@@ -248,6 +252,37 @@ export function createMemoryStore({ disk = createMemoryDisk(), faults = {} }: Me
       });
     },
 
+    async secrets(fleet) {
+      checkOpen();
+      return (disk.fleets.get(fleet)?.secrets ?? []).map(copyOf);
+    },
+
+    async putSecret(fleet, secret) {
+      checkOpen();
+      const log = fleetOf(fleet);
+      if (log.secrets.some(({ name, version }) => name === secret.name && version === secret.version)) return false;
+      const kept = [...log.secrets, copyOf(secret)].sort((a, b) =>
+        a.name === b.name ? a.version - b.version : a.name < b.name ? -1 : 1,
+      );
+      commit('putSecret', fleet, 0, () => {
+        log.secrets = kept;
+      });
+      return true;
+    },
+
+    async dropSecrets(fleet, name, upTo) {
+      checkOpen();
+      const log = fleetOf(fleet);
+      const kept = log.secrets.filter((secret) => secret.name !== name || secret.version > upTo);
+      const dropped = log.secrets.length - kept.length;
+      if (dropped > 0) {
+        commit('dropSecrets', fleet, 0, () => {
+          log.secrets = kept;
+        });
+      }
+      return dropped;
+    },
+
     async tokens() {
       checkOpen();
       return [...disk.tokens.values()].sort((a, b) => (a.name < b.name ? -1 : 1)).map((token) => ({ ...token }));
@@ -276,6 +311,8 @@ export function createMemoryStore({ disk = createMemoryDisk(), faults = {} }: Me
     },
   };
 }
+
+const copyOf = ({ name, version, sealed }: SealedSecret): SealedSecret => ({ name, version, sealed: sealed.slice() });
 
 function rowOf(fleet: string, log: MemoryFleet): FleetRow {
   return { fleet, head: log.head, epoch: log.epoch };

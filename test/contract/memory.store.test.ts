@@ -43,11 +43,13 @@ describe('memory: faults', () => {
     await calm.ensureFleet('f');
     await calm.acquire('f', 'a', 1_000);
     await calm.append('f', [fact], now);
+    await calm.putSecret('f', { name: 's', version: 1, sealed: Uint8Array.of(1) });
     const all = async (): Promise<unknown> => [
       await calm.fleets(),
       await calm.read('f', { after: 0, limit: 9 }),
       await calm.snapshot('f'),
       await calm.tokens(),
+      await calm.secrets('f'),
     ];
     const before = await all();
 
@@ -70,6 +72,8 @@ describe('memory: faults', () => {
       () => store.acquire('f', 'a', 1_000),
       () => store.renew('f', 1, 1_000),
       () => store.release('f', 1),
+      () => store.putSecret('f', { name: 's', version: 2, sealed: Uint8Array.of(2) }),
+      () => store.dropSecrets('f', 's', 1),
       () => store.putToken({ name: 'x', hash: 'h', scope: 'read', fleets: null, createdAt: 1, expiresAt: null }),
     ];
     for (const write of writes) await assert.rejects(write(), /lost before/);

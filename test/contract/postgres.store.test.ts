@@ -87,6 +87,18 @@ describe('postgres: the server', () => {
     await Promise.all(stores.map((store) => store.close()));
   });
 
+  it('data of a build that knew no secrets is taken on as it is', async (url) => {
+    const store = await openStore(url);
+    await store.ensureFleet('f');
+    await store.close();
+    await runSql(url, 'DROP TABLE holdfast.secrets');
+    await runSql(url, 'UPDATE holdfast.store SET version = 1');
+    const again = await openStore(url);
+    assert.equal(await again.putSecret('f', { name: 's', version: 1, sealed: Uint8Array.of(1) }), true);
+    assert.equal((await again.secrets('f')).length, 1);
+    await again.close();
+  });
+
   it('a newer schema is refused in one sentence', async (url) => {
     await (await openStore(url)).close();
     await runSql(url, 'UPDATE holdfast.store SET version = $1', [SCHEMA_VERSION + 1]);

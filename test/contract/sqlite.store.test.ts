@@ -181,6 +181,20 @@ describe('sqlite: the folder', () => {
 });
 
 describe('sqlite: the database', () => {
+  test('data of a build that knew no secrets is taken on as it is', async (t) => {
+    const folder = makeFolder(t);
+    const store = await openSqliteStore(folder);
+    await store.ensureFleet('f');
+    await store.append('f', [fact('before')], now);
+    await store.close();
+    withDatabase(folder, (db) => db.exec('DROP TABLE secrets; PRAGMA user_version = 1'));
+    const again = await openSqliteStore(folder);
+    assert.equal((await again.read('f', { after: 0, limit: 9 })).length, 1);
+    assert.equal(await again.putSecret('f', { name: 's', version: 1, sealed: Uint8Array.of(1) }), true);
+    assert.equal((await again.secrets('f')).length, 1);
+    await again.close();
+  });
+
   test('a newer schema is refused in one sentence, and left as it is', async (t) => {
     const folder = makeFolder(t);
     await (await openSqliteStore(folder)).close();

@@ -92,6 +92,15 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   fc.tuple(fleet, fc.nat(4)).map(([f, epoch]) => step(`renew ${f} ${epoch}`, (s) => s.renew(f, epoch, LEASE_MS))),
   fc.tuple(fleet, fc.nat(4)).map(([f, epoch]) => step(`release ${f} ${epoch}`, (s) => s.release(f, epoch))),
   fleet.map((f) => step(`drop ${f}`, (s) => s.dropFleet(f))),
+  fleet.map((f) => step(`secrets ${f}`, (s) => s.secrets(f))),
+  fc
+    .tuple(fleet, uid, fc.nat(3), fc.uint8Array({ maxLength: 4 }))
+    .map(([f, name, version, sealed]) =>
+      step(`put secret ${f} ${name}@${version}`, (s) => s.putSecret(f, { name, version, sealed })),
+    ),
+  fc
+    .tuple(fleet, uid, fc.nat(3))
+    .map(([f, name, upTo]) => step(`drop secret ${f} ${name} up to ${upTo}`, (s) => s.dropSecrets(f, name, upTo))),
   fc.constant(step('fleets', (s) => s.fleets())),
 );
 

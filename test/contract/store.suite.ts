@@ -594,8 +594,47 @@ export function storeContract(name: string, makeHarness: MakeHarness): void {
       await refuses(store.saveSnapshot('nobody', { seq: 0, at: 0, logic: 1, body: '' }), 'unknown-fleet', words);
       await refuses(store.retain('nobody', { sinceAt: 0, events: 0 }), 'unknown-fleet', words);
       await refuses(store.acquire('nobody', 'a', 1), 'unknown-fleet', words);
+      const secret = { name: 's', version: 1, sealed: Uint8Array.of(1) };
+      await refuses(store.putSecret('nobody', secret), 'unknown-fleet', words);
+      await refuses(store.dropSecrets('nobody', 's', 1), 'unknown-fleet', words);
       assert.equal(await store.renew('nobody', 1, 1), false);
       await store.release('nobody', 1);
+    });
+
+    it('secrets are kept by fleet, name and version, and listed in order', async (store) => {
+      await store.ensureFleet('f');
+      await store.ensureFleet('g');
+      const secret = (name: string, version: number, ...bytes: number[]) => ({
+        name,
+        version,
+        sealed: Uint8Array.from(bytes),
+      });
+      const [a1, a2, a10, b1] = [secret('a', 1, 0, 255), secret('a', 2, 1), secret('a', 10, 2), secret('B', 1, 3)];
+      for (const one of [a10, b1, a2, a1]) assert.equal(await store.putSecret('f', one), true);
+      assert.deepEqual(await store.secrets('f'), [b1, a1, a2, a10]);
+      assert.deepEqual(await store.secrets('g'), []);
+      assert.equal(await store.dropSecrets('f', 'a', 2), 2);
+      assert.equal(await store.dropSecrets('f', 'a', 2), 0);
+      assert.deepEqual(await store.secrets('f'), [b1, a10]);
+    });
+
+    it('a version of a secret, once sealed, is never changed', async (store) => {
+      await store.ensureFleet('f');
+      const first = { name: 'a', version: 1, sealed: Uint8Array.of(1, 2, 3) };
+      assert.equal(await store.putSecret('f', first), true);
+      assert.equal(await store.putSecret('f', { ...first, sealed: Uint8Array.of(9) }), false);
+      assert.deepEqual(await store.secrets('f'), [first]);
+      first.sealed[0] = 7;
+      assert.equal((await store.secrets('f'))[0]?.sealed[0], 1, 'what the caller does to its bytes changes nothing');
+    });
+
+    it('secrets go with their fleet', async (store) => {
+      await store.ensureFleet('f');
+      await store.putSecret('f', { name: 'a', version: 1, sealed: Uint8Array.of(1) });
+      await store.dropFleet('f');
+      assert.deepEqual(await store.secrets('f'), []);
+      await store.ensureFleet('f');
+      assert.deepEqual(await store.secrets('f'), []);
     });
 
     it('tokens are kept by name, listed in order, and dropped', async (store) => {
@@ -616,12 +655,14 @@ export function storeContract(name: string, makeHarness: MakeHarness): void {
       await taken(store);
       await store.saveSnapshot('f', { seq: 2, at: 20, logic: 3, body: '{"state":"…"}' });
       await store.putToken({ name: 'ci', hash: 'h', scope: 'read', fleets: null, createdAt: 1, expiresAt: null });
+      await store.putSecret('f', { name: 'llm', version: 2, sealed: Uint8Array.of(0, 1, 255) });
       const all = async (from: Store): Promise<unknown> => [
         from.deployment,
         await from.fleets(),
         await readAll(from, 'f'),
         await from.snapshot('f'),
         await from.tokens(),
+        await from.secrets('f'),
       ];
       const before = await all(store);
       await store.close();

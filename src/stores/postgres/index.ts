@@ -15,6 +15,7 @@ import * as events from './events.ts';
 import * as fleets from './fleets.ts';
 import type { FleetRecord } from './fleets.ts';
 import { migrate } from './migrations.ts';
+import * as secrets from './secrets.ts';
 import * as snapshots from './snapshots.ts';
 import * as tokens from './tokens.ts';
 
@@ -68,6 +69,7 @@ function postgresStore(db: Database, deployment: string): Store {
         const log = await fleets.lockFleet(q, fleet);
         if (log === undefined) return;
         await fleets.raiseFloor(q, log.epoch);
+        await secrets.removeAllSecrets(q, log.id);
         await snapshots.removeAllSnapshots(q, log.id);
         await events.removeAllEvents(q, log.id);
         await fleets.removeFleet(q, log.id);
@@ -168,6 +170,19 @@ function postgresStore(db: Database, deployment: string): Store {
 
     async release(fleet, epoch) {
       await write('release a fleet', (q) => fleets.dropLease(q, fleet, epoch));
+    },
+
+    async secrets(fleet) {
+      return secrets.listSecrets(query('list secrets'), fleet);
+    },
+
+    async putSecret(fleet, secret) {
+      // Under the fleet's lock: it must not be dropped between the look-up and the row that belongs to it.
+      return write('store a secret', async (q) => secrets.putSecret(q, (await lock(q, fleet)).id, secret));
+    },
+
+    async dropSecrets(fleet, name, upTo) {
+      return write('drop a secret', async (q) => secrets.removeSecrets(q, (await lock(q, fleet)).id, name, upTo));
     },
 
     async tokens() {

@@ -62,6 +62,15 @@ const STEPS: readonly string[] = [
     expires_at bigint
   );
   `,
+  `
+  CREATE TABLE holdfast.secrets (
+    fleet_id bigint NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    version bigint NOT NULL,
+    sealed bytea NOT NULL,
+    PRIMARY KEY (fleet_id, name, version)
+  );
+  `,
 ];
 
 /** The schema of this build. */

@@ -19,6 +19,7 @@ import type { FleetRecord } from './fleets.ts';
 import { lockFolder } from './lock.ts';
 import type { FolderLock } from './lock.ts';
 import { migrate } from './migrations.ts';
+import { secretSql } from './secrets.ts';
 import { snapshotSql } from './snapshots.ts';
 import { tokenSql } from './tokens.ts';
 
@@ -53,6 +54,7 @@ export async function openSqliteStore(folder: string, options: SqliteOptions = {
 function sqliteStore(db: ReturnType<typeof openDatabase>, folder: string, lock: FolderLock, mono: () => number): Store {
   const fleets = fleetSql(db);
   const events = eventSql(db);
+  const secrets = secretSql(db);
   const snapshots = snapshotSql(db);
   const tokens = tokenSql(db);
   const leases = createLeases(mono);
@@ -99,6 +101,7 @@ function sqliteStore(db: ReturnType<typeof openDatabase>, folder: string, lock: 
         const log = fleets.find(fleet);
         if (log === undefined) return;
         fleets.raiseFloor(log.epoch);
+        secrets.removeAll(log.id);
         snapshots.removeAll(log.id);
         events.removeAll(log.id);
         fleets.remove(log.id);
@@ -202,6 +205,21 @@ function sqliteStore(db: ReturnType<typeof openDatabase>, folder: string, lock: 
       run('release a fleet', () => {
         if (fleets.find(fleet)?.epoch === epoch) leases.drop(fleet);
       });
+    },
+
+    async secrets(fleet) {
+      return run('list secrets', () => {
+        const log = fleets.find(fleet);
+        return log === undefined ? [] : secrets.all(log.id);
+      });
+    },
+
+    async putSecret(fleet, secret) {
+      return write('store a secret', () => secrets.put(get(fleet).id, secret));
+    },
+
+    async dropSecrets(fleet, name, upTo) {
+      return write('drop a secret', () => secrets.remove(get(fleet).id, name, upTo));
     },
 
     async tokens() {

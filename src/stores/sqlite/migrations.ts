@@ -59,6 +59,15 @@ const STEPS: readonly string[] = [
     expires_at INTEGER
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  CREATE TABLE secrets (
+    fleet_id INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    sealed BLOB NOT NULL,
+    PRIMARY KEY (fleet_id, name, version)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];
 
 /** The schema of this build. */
