@@ -289,6 +289,7 @@ const SHAPES: {
     '{ secret, version, hashes }',
     (d) => str(d.secret) && num(d.version) && isMapOf(d.hashes, isHashes),
   ],
+  'secret.deleted': ['any', '{ secret }', (d) => str(d.secret)],
   'target.synced': [
     'any',
     '{ target, identity, abilities, deadlinesMs, graceMs, maxInFlight }',

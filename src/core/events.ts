@@ -99,7 +99,9 @@ export interface EventData {
     | { verb: 'override'; target: string | null; identity: string | null; rollout: boolean };
   /** A new agent token was given out; those of lower serials are void. The token itself is nowhere. */
   'token.rotated': { serial: number };
+  /** A new version of a secret is stored; `hashes`: what those who use it are declared as from now on. */
   'secret.rotated': { secret: string; version: number; hashes: { [uid: string]: SpecHashes } };
+  'secret.deleted': { secret: string };
   'target.synced': {
     target: string;
     identity: string;
@@ -169,6 +171,7 @@ export const EVENT_VERSIONS: { readonly [T in EventType]: number } = {
   'command.issued': 1,
   'token.rotated': 1,
   'secret.rotated': 1,
+  'secret.deleted': 1,
   'target.synced': 1,
   'target.stale': 1,
   'target.refused': 1,

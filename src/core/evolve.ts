@@ -18,6 +18,7 @@ import { rolloutBegins, rolloutGoesOn } from './fold/rollout.ts';
 import {
   fleetCommanded,
   instanceCommanded,
+  secretDeleted,
   secretRotated,
   specApplied,
   specDeleted,
@@ -46,6 +47,8 @@ export function emptyState(fleet: string): FleetState {
     holds: [],
     lost: new Map(),
     rollout: null,
+    secrets: new Map(),
+    secretFloor: 0,
     dirty: new Set(),
     faults: [],
   };
@@ -94,6 +97,9 @@ function fold(state: FleetState, inst: Instance | undefined, event: StoredEvent)
       return;
     case 'secret.rotated':
       secretRotated(state, event.data, event);
+      return;
+    case 'secret.deleted':
+      secretDeleted(state, event.data);
       return;
     case 'target.synced':
       targetSynced(state, event.data, event);

@@ -25,7 +25,9 @@ export function factText(event: StoredEvent): string {
     case 'token.rotated':
       return `a new agent token was given out${byWhom(event)}`;
     case 'secret.rotated':
-      return `secret "${event.data.secret}" is at version ${event.data.version}`;
+      return `secret "${event.data.secret}" is at version ${event.data.version}${byWhom(event)}`;
+    case 'secret.deleted':
+      return `secret "${event.data.secret}" was deleted${byWhom(event)}`;
     case 'target.synced':
       return `target "${event.data.target}" gave a complete listing, as ${event.data.identity}`;
     case 'target.stale':

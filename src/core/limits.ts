@@ -60,6 +60,9 @@ export const MANIFEST_ERRORS = 200;
 export const MANIFEST_DEPTH = 64;
 /** Values that aliases may add by repeating what their anchor holds: a YAML bomb ends here. */
 export const MANIFEST_ALIAS_VALUES = 100_000;
+/** Stored secrets of one fleet, and the UTF-8 bytes of one value. */
+export const MAX_SECRETS = 1_000;
+export const SECRET_BYTES = 32 * 1024;
 /** `<data>/holdfast.yaml`. */
 export const SERVER_FILE_BYTES = 256 * 1024;
 

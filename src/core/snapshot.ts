@@ -20,6 +20,7 @@ import type {
   Policy,
   Resource,
   RolloutState,
+  SecretState,
   Spec,
   SpecHashes,
   TargetState,
@@ -30,6 +31,7 @@ export function freeze(state: FleetState): string {
   const pool = new Pool();
   const instances = [...state.instances.values()].sort((a, b) => order(a.uid, b.uid)).map((inst) => rowOf(inst, pool));
   const { fleet, seq, at, epoch, ownerAt, ownerSeq, policy, revision, manifest, holds, lost, rollout } = state;
+  const { secrets, secretFloor } = state;
   const frozen: Frozen = {
     fleet,
     seq,
@@ -43,6 +45,8 @@ export function freeze(state: FleetState): string {
     holds,
     lost: sorted(lost),
     rollout: rollout && { ...rollout, active: sorted(rollout.active) },
+    secrets: sorted(secrets),
+    secretFloor,
     targets: sorted(state.targets).map(([, target]) => ({ ...target, losses: sorted(target.losses) })),
     predecessors: sorted(state.predecessors),
     shared: sorted(state.refs).filter(([, uids]) => uids.length > 1),
@@ -82,6 +86,8 @@ export function thaw(body: string, logic: number): FleetState {
     holds,
     lost: new Map(lost),
     rollout: rollout && { ...rollout, active: new Map(rollout.active) },
+    secrets: new Map(frozen.secrets),
+    secretFloor: frozen.secretFloor ?? 0,
     targets: new Map(frozen.targets.map((target) => [target.name, { ...target, losses: new Map(target.losses) }])),
     predecessors,
     instances,
@@ -109,6 +115,9 @@ interface Frozen {
   readonly holds: readonly OperatorHold[];
   readonly lost: Entries<number>;
   readonly rollout: (Omit<RolloutState, 'active'> & { readonly active: Entries<number> }) | null;
+  /** Not in those of a build that could store none. */
+  readonly secrets?: Entries<SecretState>;
+  readonly secretFloor?: number;
   readonly targets: readonly (Omit<TargetState, 'losses'> & { readonly losses: Entries<Loss> })[];
   readonly predecessors: Entries<readonly string[]>;
   /** Refs that more than one instance holds, in the order of their claims; the others follow from the instances. */

@@ -1001,9 +1001,24 @@ describe('rollout', () => {
     fleet.drain();
     fleet.fail(first(atWork(fleet)));
     fleet.drain();
-    fleet.put({ type: 'secret.rotated', data: { secret: 'unused', version: 2, hashes: {} } });
+    const { uid, hashes } = fleet.inst(first(names));
+    fleet.put({ type: 'secret.rotated', data: { secret: 'used', version: 2, hashes: { [uid]: hashes } } });
     fleet.drain();
     assert.equal(atWork(fleet).length >= 1, true);
+  });
+
+  test('a secret that nobody uses lets no failed rollout go on', () => {
+    const { fleet, names } = fleetOf(4, { config: config(1) });
+    apply(fleet, names);
+    fleet.drain();
+    fleet.fail(first(atWork(fleet)));
+    fleet.drain();
+    assert.equal(atWork(fleet).length, 0);
+    fleet.put({ type: 'secret.rotated', data: { secret: 'unused', version: 1, hashes: {} } });
+    fleet.put({ type: 'secret.deleted', data: { secret: 'unused' } });
+    fleet.drain();
+    assert.equal(atWork(fleet).length, 0);
+    assert.equal(fleet.state.rollout?.failures, 1);
   });
 });
 

@@ -53,6 +53,7 @@ export const SAMPLE_EVENTS: readonly NewEvent[] = [
   { type: 'command.issued', data: { verb: 'override', target: null, identity: null, rollout: true } },
   { type: 'token.rotated', ...one, data: { serial: 2 } },
   { type: 'secret.rotated', data: { secret: 's', version: 2, hashes: { u1: hashes } } },
+  { type: 'secret.deleted', data: { secret: 's' } },
   {
     type: 'target.synced',
     data: {

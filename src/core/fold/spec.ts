@@ -126,8 +126,11 @@ export function specDeleted(
 }
 
 export function secretRotated(state: FleetState, data: EventData['secret.rotated'], event: StoredEvent): void {
-  rolloutBegins(state, `secret ${data.secret}@${data.version}`, event.at);
-  for (const uid of Object.keys(data.hashes).sort()) {
+  state.secrets.set(data.secret, { version: data.version, at: event.at });
+  const users = Object.keys(data.hashes).sort();
+  // Nothing changes for anybody: no reason to end another rollout, or to lift the hold of a failed one.
+  if (users.length > 0) rolloutBegins(state, `secret ${data.secret}@${data.version}`, event.at);
+  for (const uid of users) {
     const inst = state.instances.get(uid);
     const hashes = data.hashes[uid];
     if (inst === undefined || hashes === undefined) continue;
@@ -135,6 +138,13 @@ export function secretRotated(state: FleetState, data: EventData['secret.rotated
     pardonAll(inst);
     state.dirty.add(uid);
   }
+}
+
+export function secretDeleted(state: FleetState, data: EventData['secret.deleted']): void {
+  const deleted = state.secrets.get(data.secret);
+  if (deleted === undefined) return;
+  state.secretFloor = Math.max(state.secretFloor, deleted.version);
+  state.secrets.delete(data.secret);
 }
 
 type Command = EventData['command.issued'];

@@ -15,6 +15,8 @@ export interface ManifestContext {
    * version 0, so that storing it is a rotation like any other).
    */
   readonly unsetSecrets: 'refuse' | 'allow';
+  /** The name of a stored secret whose value a text shows; null: none does. Left out: nothing is known of values. */
+  readonly revealed?: (text: string) => string | null;
   /** Relative paths on the host mean something only where the file lies: the CLI resolves them, HTTP refuses them. */
   readonly allowRelative: boolean;
   /** The fleet that this manifest was sent to, where that is said elsewhere (a URL). */

@@ -161,7 +161,7 @@ function eachSecret(value: Json | undefined, path: Path, stored: ReadonlyMap<str
   if (typeof value === 'string') {
     for (const name of secretNames(value)) {
       if (stored.has(name)) continue;
-      const hint = didYouMean(name, stored.keys()) || ': this build cannot store secrets yet';
+      const hint = didYouMean(name, stored.keys()) || `: store it first (holdfast secret set ${name})`;
       fail(path, `no secret "${name}" is stored${hint}`);
     }
   } else if (Array.isArray(value)) {

@@ -17,6 +17,7 @@ import { parseText } from './parse.ts';
 import { collectProblems, didYouMean, kindOf, listNames } from './problems.ts';
 import type { Path, Problem, Problems } from './problems.ts';
 import { frameSchema, instanceSchema, layerSchema, MANIFEST_VERSION, NAME_PATTERN, NAME_WORDS } from './schema.ts';
+import { checkRevealed } from './revealed.ts';
 import { checkShape } from './shape.ts';
 import { interpolate, mergeLayers } from './templates.ts';
 
@@ -171,6 +172,8 @@ function readInstance(
   const base: Path = ['instances', name];
   const before = problems.count;
   if (!NAME_PATTERN.test(name)) problems.add(base, line, NAME_WORDS);
+  const inName = context.revealed?.(name) ?? null;
+  if (inName !== null) problems.add(base, line, `the value of secret "${inName}" is part of this name`);
   if (!isLayer(node, base, line, problems)) return null;
   checkLayer(instanceSchema, node, base, line, problems);
   const template = templateOf(node, base, layers, problems);
@@ -180,6 +183,8 @@ function readInstance(
   const merged = interpolate(mergeLayers(stack, line), namesFor(name, fleet), (path, at, message) =>
     problems.add([...base, ...path], at, message),
   );
+  if (context.revealed !== undefined)
+    checkRevealed(merged, context, (path, at, message) => problems.add([...base, ...path], at, message));
   const fail = (path: Path, message: string): void =>
     problems.add([...base, ...path], lineAt(merged, path, line), message);
   const declared = toJson(merged);

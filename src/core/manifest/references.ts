@@ -9,7 +9,7 @@
 import type { Json } from '../model.ts';
 
 const REFERENCE = /\$\$\{|\$\{([^}]*)\}|\$\{/g;
-const SECRET_NAME = /^[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,62})$/;
+export const SECRET_NAME = /^[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,62})$/;
 
 export interface Filled {
   readonly text: string;

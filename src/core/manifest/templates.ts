@@ -17,7 +17,7 @@ export function mergeLayers(layers: readonly MapNode[], line: number): MapNode {
 }
 
 /** May secrets stand here? `path` begins inside an instance. */
-function secretsAllowedAt(path: Path): boolean {
+export function secretsAllowedAt(path: Path): boolean {
   return (path[0] === 'run' && path[1] === 'env') || inConfigValue(path);
 }
 
