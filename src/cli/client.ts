@@ -12,6 +12,8 @@ import type {
   FleetView,
   InstanceView,
   Orphan,
+  SecretInfo,
+  SecretResult,
   Volume,
   Page,
   Readiness,
@@ -110,6 +112,11 @@ export function createClient(
       }),
     replay: (fleet: string, body: ReplayBody, tell: (progress: ReplayProgress) => Promise<void>) =>
       narratedReplay(transport, `${fleetPath(fleet)}/debug/replay-events`, body, tell),
+    secrets: (fleet: string) => list<SecretInfo>(`${fleetPath(fleet)}/secrets`),
+    putSecret: (fleet: string, name: string, value: string) =>
+      call<SecretResult>('PUT', `${fleetPath(fleet)}/secrets/${encodeURIComponent(name)}`, { json: { value } }),
+    deleteSecret: (fleet: string, name: string) =>
+      call<undefined>('DELETE', `${fleetPath(fleet)}/secrets/${encodeURIComponent(name)}`),
     volumes: (fleet: string) => list<Volume>(`${fleetPath(fleet)}/volumes`),
     removeVolume: (fleet: string, name: string) =>
       call<Volume>('DELETE', `${fleetPath(fleet)}/volumes/${encodeURIComponent(name)}`),

@@ -5,6 +5,7 @@
  * `out` answers when the reader has taken what was written: a slow pager slows us down, instead of filling our memory.
  */
 import { createInterface } from 'node:readline/promises';
+import { Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Interrupted, PipeClosed } from './failure.ts';
 
@@ -22,6 +23,8 @@ export interface Io {
   readonly out: (text: string | Uint8Array) => Promise<void>;
   readonly err: (text: string) => Promise<void>;
   readonly ask: (question: string) => Promise<string>;
+  /** The answer is not shown while it is typed. */
+  readonly askHidden: (question: string) => Promise<string>;
   readonly stdin: () => Promise<string>;
   /** Wall clock, ms: for ages, never for deadlines. */
   readonly now: () => number;
@@ -70,6 +73,18 @@ export function processIo(): Io {
         return await lines.question(question);
       } finally {
         lines.close();
+      }
+    },
+    askHidden: async (question) => {
+      process.stderr.write(question);
+      // readline repeats what is typed on its output; so it gets one that goes nowhere.
+      const output = new Writable({ write: (_chunk, _encoding, done) => done() });
+      const lines = createInterface({ input: process.stdin, output, terminal: true });
+      try {
+        return await lines.question('');
+      } finally {
+        lines.close();
+        process.stderr.write('\n');
       }
     },
     stdin: async () => {

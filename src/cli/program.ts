@@ -18,6 +18,7 @@ import { registerHistory } from './commands/history.ts';
 import { registerLogs } from './commands/logs.ts';
 import { registerApply } from './commands/apply.ts';
 import { registerOrphans } from './commands/orphans.ts';
+import { registerSecret } from './commands/secret.ts';
 import { registerVolumes } from './commands/volumes.ts';
 import { registerToken } from './commands/token.ts';
 import { registerUp } from './commands/up.ts';
@@ -99,6 +100,7 @@ function createSession(io: Io): Session {
     registerGates,
     registerDebug,
     registerOrphans,
+    registerSecret,
     registerVolumes,
     registerFleets,
     registerToken,

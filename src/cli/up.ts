@@ -11,7 +11,13 @@ import { createApp, listen, type Listening } from '../http/server.ts';
 import { startProxy, type Proxy, type ProxyWorld } from '../proxy/server.ts';
 import { StoreError } from '../ports/store.ts';
 import { compose, StartError, type Composed } from '../runtime/compose.ts';
-import { dropEndpoint, openDataFolder, writeEndpoint, type DataFolder } from '../runtime/data-folder.ts';
+import {
+  dropEndpoint,
+  openDataFolder,
+  SECRET_KEY_VARIABLE,
+  writeEndpoint,
+  type DataFolder,
+} from '../runtime/data-folder.ts';
 import type { Log } from '../runtime/log.ts';
 import { VERSION } from '../runtime/version.ts';
 import type { UpOptions } from './commands/up.ts';
@@ -29,9 +35,17 @@ export async function runUp(options: UpOptions): Promise<number> {
   const doors: { close(): Promise<void> }[] = [];
   try {
     folder = openDataFolder(options.data, process.cwd());
-    const log = openLog(folder, options);
-    sayUnheard(log);
-    composed = await compose(folder, { storeUrl: options.store, log });
+    const bare = openLog(folder, options);
+    let unheard = bare;
+    sayUnheard(() => unheard);
+    composed = await compose(folder, {
+      storeUrl: options.store,
+      log: bare,
+      secretKey: givenKey(),
+      withoutLostSecrets: options.withoutLostSecrets,
+    });
+    const { log } = composed;
+    unheard = log;
     const server = await open(composed, options, log);
     doors.push(server);
     composed.registry.listensAt(server.url);
@@ -155,10 +169,10 @@ function readable(path: string): boolean {
  * A promise that fails with nobody listening is a fault of ours, and by itself would end the process, and with it the care
  * for every agent. It is said, and nothing else stops for it; what throws outside of every promise does end us.
  */
-function sayUnheard(log: Log): void {
+function sayUnheard(log: () => Log): void {
   process.on('unhandledRejection', (reason) => {
     const error = reason instanceof Error ? (reason.stack ?? reason.message) : String(reason);
-    log.error({ error }, 'a promise failed and nobody heard it; this is a fault of Holdfast');
+    log().error({ error }, 'a promise failed and nobody heard it; this is a fault of Holdfast');
   });
 }
 
@@ -177,6 +191,13 @@ function untilSignal(log: Log): Promise<string> {
     process.on('SIGTERM', onSignal);
     process.on('SIGHUP', () => log.info({}, 'a hangup is ignored; end Holdfast with SIGTERM'));
   });
+}
+
+/** Taken out of our environment: nothing that we start has any business with it. */
+function givenKey(): string | null {
+  const given = process.env[SECRET_KEY_VARIABLE];
+  delete process.env[SECRET_KEY_VARIABLE];
+  return given ?? null;
 }
 
 function sentence(error: unknown): string {

@@ -13,6 +13,8 @@ import type {
   FleetView,
   InstanceView,
   Orphan,
+  SecretInfo,
+  SecretResult,
   Volume,
   Readiness,
   TokenView,
@@ -343,6 +345,31 @@ export const newToken = says<TokenView & { token: string }>()(
   z
     .object({ ...tokenFields, token: z.string().openapi({ description: 'Shown here and never again' }) })
     .openapi('NewToken'),
+);
+
+export const secret = says<SecretInfo>()(
+  z
+    .strictObject({
+      name: z.string(),
+      version: z.int(),
+      storedAt: time,
+      usedBy: z.array(z.string()).openapi({ description: 'Instances declared with it; of many, the first 100' }),
+      users: z.int().openapi({ description: 'How many they are' }),
+    })
+    .openapi('Secret'),
+);
+
+export const storedSecret = says<SecretResult>()(
+  z
+    .strictObject({
+      seq: z.int(),
+      name: z.string(),
+      version: z.int(),
+      usedBy: z.array(z.string()),
+      users: z.int(),
+      note: z.string().nullable().openapi({ description: 'What a person should know besides' }),
+    })
+    .openapi('StoredSecret'),
 );
 
 export const agentToken = says<AgentToken>()(

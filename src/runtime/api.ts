@@ -180,6 +180,26 @@ export interface Volume extends RetainedVolume {
   readonly target: string;
 }
 
+/** A stored secret, as far as anybody is ever told: its value is in no answer. */
+export interface SecretInfo {
+  readonly name: string;
+  readonly version: number;
+  readonly storedAt: string;
+  /** Names of instances that are declared with it, by code unit; of many, the first 100. */
+  readonly usedBy: readonly string[];
+  readonly users: number;
+}
+
+export interface SecretResult {
+  readonly seq: number;
+  readonly name: string;
+  readonly version: number;
+  readonly usedBy: readonly string[];
+  readonly users: number;
+  /** What a person should know besides. */
+  readonly note: string | null;
+}
+
 export interface TokenView {
   readonly name: string;
   readonly scope: 'read' | 'operate' | 'admin';
@@ -282,6 +302,12 @@ export interface Control {
   volumes(fleet: string): Promise<readonly Volume[]>;
   /** Deletes retained data, on the operator's word; nothing else ever does. */
   removeVolume(fleet: string, name: string, by: By): Promise<Volume>;
+
+  secrets(fleet: string): Promise<readonly SecretInfo[]>;
+  /** Stores a new version; the fleet is made if it is not there. */
+  putSecret(fleet: string, name: string, value: string, by: By): Promise<SecretResult>;
+  /** Refused while an instance is declared with it. */
+  deleteSecret(fleet: string, name: string, by: By): Promise<void>;
 
   ready(): Promise<Readiness>;
   /** Not ready: only a new start of this process would help. */

@@ -13,7 +13,14 @@ import { dockerType } from '../targets/docker/type.ts';
 import { processType } from '../targets/process/type.ts';
 import type { Control } from './api.ts';
 import { createControl } from './control/index.ts';
-import { agentKey, readAdminToken, readServerText, writeAdminToken, type DataFolder } from './data-folder.ts';
+import {
+  agentKey,
+  readAdminToken,
+  readServerText,
+  secretKey,
+  writeAdminToken,
+  type DataFolder,
+} from './data-folder.ts';
 import type { Log } from './log.ts';
 import { Metrics } from './metrics.ts';
 import { httpProbe } from './probe.ts';
@@ -21,6 +28,8 @@ import { Registry } from './registry.ts';
 import { Pulse } from './pulse.ts';
 import { keepRetention } from './retention.ts';
 import { Runtime } from './runtime.ts';
+import { redactedControl, redactedLog, redactedStore } from './secrets/boundary.ts';
+import { Vault } from './secrets/vault.ts';
 import { systemClock } from './system-clock.ts';
 import { Targets } from './targets.ts';
 import { VERSION } from './version.ts';
@@ -42,19 +51,30 @@ export interface Composed {
   readonly wake: Wake;
   readonly registry: Registry;
   readonly serverFile: ServerFile;
+  /** The log that was given, without the values of stored secrets. */
+  readonly log: Log;
   /** Takes over all fleets. */
   start(): Promise<void>;
   /** Lets go of everything. With `agents`, stops what runs first. */
   stop(how: { agents: boolean }): Promise<void>;
 }
 
-export async function compose(folder: DataFolder, options: { storeUrl: string | null; log: Log }): Promise<Composed> {
+export interface ComposeOptions {
+  readonly storeUrl: string | null;
+  readonly log: Log;
+  /** The key of stored secrets, where it is not to be a file in the folder. */
+  readonly secretKey?: string | null;
+  /** Start although stored secrets cannot be opened. */
+  readonly withoutLostSecrets?: boolean;
+}
+
+export async function compose(folder: DataFolder, options: ComposeOptions): Promise<Composed> {
   const serverFile = serverFileOf(folder);
   const store = await openStore(options.storeUrl ?? folder.path);
   let claim: HostClaim | null = null;
   try {
     claim = await claimHost(store.deployment, folder.path);
-    return await assemble(folder, serverFile, store, claim, options.log);
+    return await assemble(folder, serverFile, store, claim, options);
   } catch (error) {
     await claim?.close();
     await store.close();
@@ -74,11 +94,15 @@ function serverFileOf(folder: DataFolder): ServerFile {
 async function assemble(
   folder: DataFolder,
   serverFile: ServerFile,
-  store: Store,
+  bare: Store,
   claim: HostClaim,
-  log: Log,
+  options: ComposeOptions,
 ): Promise<Composed> {
   const clock = systemClock;
+  const key = secretKey(folder, options.secretKey ?? null);
+  const vault = new Vault({ store: bare, key, withoutLost: options.withoutLostSecrets ?? false });
+  const store = redactedStore(bare, vault.redactor);
+  const log = redactedLog(options.log, vault.redactor);
   const named = new Map<string, TargetType>(TYPES);
   for (const [name, { type }] of serverFile.targets) {
     const found = TYPES.get(type);
@@ -102,12 +126,16 @@ async function assemble(
     clock,
     log,
     targets,
+    vault,
     probe: httpProbe,
     env: (fleet, inst) => registry.env(fleet, inst),
     lastSeen: (uid) => registry.lastSeen.at(uid),
     isVisited: (uid) => wake.isVisited(uid),
     ticked: (fleet, report) => metrics.ticked(fleet, report),
-    dropped: (fleet) => metrics.dropped(fleet),
+    dropped(fleet) {
+      vault.forget(fleet);
+      metrics.dropped(fleet);
+    },
   });
   const wake: Wake = new Wake(runtime, clock);
   const registry: Registry = new Registry({
@@ -129,6 +157,7 @@ async function assemble(
     runtime,
     targets,
     registry,
+    vault,
     // Last: whatever the server file calls so, `external` means external.
     targetTypes: new Map<string, TargetTypeInfo>([...named, [externalType.type, externalType]]),
     channels: CHANNELS,
@@ -137,7 +166,7 @@ async function assemble(
     lag: () => pulse.lag(),
     metrics: () => metrics.text(runtime, targets),
   };
-  const control = createControl(world);
+  const control = redactedControl(createControl(world), vault.redactor);
   const retention = keepRetention(world, serverFile.retention);
   return {
     control,
@@ -146,6 +175,7 @@ async function assemble(
     wake,
     registry,
     serverFile,
+    log,
     async start() {
       await ensureAdminToken(folder, control);
       await runtime.start();

@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { SecretError, type SecretKey } from './secrets/vault.ts';
 
 export interface DataFolder {
   readonly path: string;
@@ -12,7 +13,10 @@ export interface DataFolder {
 }
 
 const AGENT_KEY_FILE = 'agent.key';
-const AGENT_KEY_BYTES = 32;
+const SECRET_KEY_FILE = 'secret.key';
+/** The key of stored secrets, for hosts that share a store. */
+export const SECRET_KEY_VARIABLE = 'HOLDFAST_SECRET_KEY';
+const KEY_BYTES = 32;
 const ADMIN_TOKEN_FILE = 'admin.token';
 /** Base URL of the running server, for clients that start from the folder. */
 const ENDPOINT_FILE = 'endpoint';
@@ -52,16 +56,48 @@ export function writeAdminToken(folder: DataFolder, token: string): void {
 /** The key that agent tokens are made from: made once, kept for good. Another key makes every token void. */
 export function agentKey(folder: DataFolder): Buffer {
   const path = join(folder.path, AGENT_KEY_FILE);
-  if (!existsSync(path)) {
-    // Whole or not at all: half a key would be taken for one.
-    writeFileSync(`${path}.new`, `${randomBytes(AGENT_KEY_BYTES).toString('hex')}\n`, { mode: 0o600, flush: true });
-    renameSync(`${path}.new`, path);
-  }
-  const text = readFileSync(path, 'utf8').trim();
-  if (/^[0-9a-f]{64}$/.test(text)) return Buffer.from(text, 'hex');
+  if (!existsSync(path)) makeKey(path);
+  const key = keyIn(readFileSync(path, 'utf8'));
+  if (key !== null) return key;
   throw new Error(
     `${path} is damaged: restore it from a backup, or delete it; then every agent needs a new token (restart those that run here, "holdfast agent-token" for external ones)`,
   );
+}
+
+/**
+ * The key that stored secrets are sealed with: `given` (64 hex digits, the same on every host that works on one store), else
+ * a file here, made when the first secret is stored. Without it they are lost.
+ */
+export function secretKey(folder: DataFolder, given: string | null): SecretKey {
+  const path = join(folder.path, SECRET_KEY_FILE);
+  if (given !== null) {
+    const where = `the environment variable ${SECRET_KEY_VARIABLE}`;
+    const key = keyIn(given);
+    // Without what was given: a slip in a key is as good as the key.
+    if (key === null)
+      throw new SecretError(`${where} is no key: it has to be 64 hex digits, as "openssl rand -hex 32" makes`);
+    return { where, read: () => key, make: () => key };
+  }
+  const read = (): Buffer | null => {
+    if (!existsSync(path)) return null;
+    const key = keyIn(readFileSync(path, 'utf8'));
+    if (key === null)
+      throw new SecretError(`${path} is damaged: it has to hold 64 hex digits; restore it from a backup`);
+    return key;
+  };
+  return { where: path, read, make: () => read() ?? makeKey(path) };
+}
+
+function makeKey(path: string): Buffer {
+  const key = randomBytes(KEY_BYTES);
+  // Whole or not at all: half a key would be taken for one.
+  writeFileSync(`${path}.new`, `${key.toString('hex')}\n`, { mode: 0o600, flush: true });
+  renameSync(`${path}.new`, path);
+  return key;
+}
+
+function keyIn(text: string): Buffer | null {
+  return /^[0-9a-f]{64}$/i.test(text.trim()) ? Buffer.from(text.trim(), 'hex') : null;
 }
 
 export function writeEndpoint(folder: DataFolder, url: string): void {

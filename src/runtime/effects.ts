@@ -19,6 +19,8 @@ export interface EffectsWorld {
   /** The target of that name; throws `TargetError` when there is none any more. */
   target(name: string): Target;
   subject(inst: Instance): Subject;
+  /** With the values of its secrets; throws `TargetError` where one cannot be had. */
+  filled(inst: Instance): Subject;
   /** Is there work for it that the log does not know yet? Asked at the moment of putting it to sleep (L57, L58). */
   workIsPending(uid: string): boolean;
   probe(inst: Instance, signal: AbortSignal): Promise<{ ok: boolean; message: string }>;
@@ -127,9 +129,9 @@ export class Effects {
 
   private async perform(inst: Instance, operation: Operation, signal: AbortSignal): Promise<Success> {
     const target = this.world.target(inst.spec.target);
-    const subject = this.world.subject(inst);
-    const { unstarted } = operation;
-    switch (operation.kind) {
+    const { unstarted, kind } = operation;
+    const subject = NEEDS_SECRETS.has(kind) ? this.world.filled(inst) : this.world.subject(inst);
+    switch (kind) {
       case 'provision':
         return { saw: await target.provision(subject, { unstarted }, signal) };
       case 'start':
@@ -165,6 +167,16 @@ export class Effects {
     }
   }
 }
+
+/** What starts it, or brings it what it reads. To stop or remove something no secret is needed, and none may be missing. */
+const NEEDS_SECRETS: ReadonlySet<Operation['kind']> = new Set([
+  'provision',
+  'start',
+  'restart',
+  'update',
+  'apply-config',
+  'persist-config',
+]);
 
 const BUSY: FailureDetail = {
   class: 'conflict',

@@ -7,15 +7,17 @@
  */
 import type { NewEvent, StoredEvent } from '../core/events.ts';
 import { withSecrets } from '../core/manifest/references.ts';
-import type { Instance, JsonObject } from '../core/model.ts';
+import type { Instance } from '../core/model.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Store } from '../ports/store.ts';
-import type { Subject } from '../ports/target.ts';
+import { TargetError, type Subject } from '../ports/target.ts';
 import { Effects } from './effects.ts';
 import type { Beat } from './beats.ts';
 import { LivenessWatch, type Probe } from './liveness.ts';
 import type { Log } from './log.ts';
 import { FleetLoop, type TickReport } from './loop.ts';
+import { SecretError, type Vault } from './secrets/vault.ts';
+import { shown } from './secrets/redactor.ts';
 import type { Targets } from './targets.ts';
 
 export interface FleetWorld {
@@ -24,6 +26,7 @@ export interface FleetWorld {
   readonly log: Log;
   readonly targets: Targets;
   readonly probe: Probe;
+  readonly vault: Vault;
   /** What the runtime adds to an agent's environment. */
   env(fleet: string, inst: Instance): { readonly [name: string]: string };
   /** When it was last heard, in fleet time, as far as it was written down before our time. */
@@ -63,7 +66,8 @@ export class Fleet {
     this.effects = new Effects({
       clock: world.clock,
       target: (target) => world.targets.get(target),
-      subject: (inst) => subjectOf(name, inst, world.env(name, inst)),
+      subject: (inst) => this.subject(inst),
+      filled: (inst) => this.filled(inst),
       workIsPending: (uid) => this.workIsPending(uid),
       probe: (inst, signal) => world.probe(inst, signal),
       report: (fact) => this.report(fact),
@@ -83,7 +87,9 @@ export class Fleet {
   }
 
   async start(epoch: number, owner: string): Promise<void> {
+    await this.world.vault.load(this.name);
     await this.loop.start(epoch, owner);
+    await this.tidySecrets();
     this.watch = new LivenessWatch(this.loop, this.world.clock, this.world.probe);
     this.attend();
   }
@@ -103,8 +109,40 @@ export class Fleet {
     this.tell([]);
   }
 
+  /** Old values that are left over only take room: that they cannot be dropped fails nothing else. */
+  async tidySecrets(): Promise<void> {
+    try {
+      await this.world.vault.tidy(this.loop.state);
+    } catch (error) {
+      this.world.log.warn({ fleet: this.name, error: messageOf(error) }, 'old secrets could not be dropped; later');
+    }
+  }
+
+  /** For whoever looks, stops or removes: without the values of secrets. */
   subject(inst: Instance): Subject {
-    return subjectOf(this.name, inst, this.world.env(this.name, inst));
+    return subjectOf(this.name, inst, this.world.env(this.name, inst), shown);
+  }
+
+  /** For whoever starts it or delivers to it. Throws `TargetError` when a secret cannot be had. Never store, log or answer it. */
+  private filled(inst: Instance): Subject {
+    return subjectOf(this.name, inst, this.world.env(this.name, inst), (secret) => {
+      try {
+        return this.secret(secret);
+      } catch (error) {
+        if (!(error instanceof SecretError)) throw error;
+        throw new TargetError({
+          class: 'terminal',
+          fault: 'instance',
+          code: 'secret-unavailable',
+          message: error.message,
+        });
+      }
+    });
+  }
+
+  /** The value of a secret in the version that is in force. Throws `SecretError`. Never store, log or answer it. */
+  secret(name: string): string {
+    return this.world.vault.value(this.name, name, this.loop.state.secrets.get(name)?.version ?? 0);
   }
 
   /** Told of every event, in order, once it is folded; and of nothing, once it has `ended`. Returns how to stop being told. */
@@ -196,13 +234,14 @@ export class Fleet {
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-function subjectOf(fleet: string, inst: Instance, env: Subject['env']): Subject {
+/** References to secrets become what `secret` says; `$${` becomes `${`. */
+function subjectOf(fleet: string, inst: Instance, env: Subject['env'], secret: (name: string) => string): Subject {
   const { name, uid, generation, hashes } = inst;
-  const spec = { ...inst.spec, run: withoutReferences(inst.spec.run) };
+  const { run, config } = inst.spec;
+  const spec = {
+    ...inst.spec,
+    run: run['env'] === undefined ? run : { ...run, env: withSecrets(run['env'], secret) },
+    config: config && { ...config, value: withSecrets(config.value, secret) },
+  };
   return { fleet, instance: name, uid, generation, spec, infraHash: hashes.infra, configHash: hashes.config, env };
-}
-
-/** `$${` in an environment stands for `${`; references to secrets are refused at apply as long as none can be stored. */
-function withoutReferences(run: JsonObject): JsonObject {
-  return run.env === undefined ? run : { ...run, env: withSecrets(run.env, () => '') };
 }

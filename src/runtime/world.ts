@@ -8,6 +8,7 @@ import type { Log } from './log.ts';
 import type { Lag } from './pulse.ts';
 import type { Registry } from './registry.ts';
 import type { Runtime } from './runtime.ts';
+import type { Vault } from './secrets/vault.ts';
 import type { Targets } from './targets.ts';
 
 export interface World {
@@ -18,6 +19,7 @@ export interface World {
   readonly runtime: Runtime;
   readonly targets: Targets;
   readonly registry: Registry;
+  readonly vault: Vault;
   /** Named targets that manifests may use: name → type. */
   readonly targetTypes: ReadonlyMap<string, TargetTypeInfo>;
   readonly channels: ReadonlyMap<string, ChannelInfo>;

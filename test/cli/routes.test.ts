@@ -35,6 +35,8 @@ const COMMANDS: readonly string[] = [
   'token list',
   'token delete ci',
   'agent-token one --reason moved',
+  'secret list',
+  'secret rm llm',
 ];
 
 test('every request of the CLI is one that the HTTP face takes', async () => {
@@ -53,6 +55,9 @@ test('every request of the CLI is one that the HTTP face takes', async () => {
     const stdin = 'version: 1\nfleet: alpha\ninstances: {}\n';
     const applied = await cli('apply -f - --dry-run --prune 1 --replace -o json', { env, stdin });
     assert.notEqual(applied.code, 2, applied.err);
+    const stored = await cli('secret set llm -o json', { env, stdin: 'sk-12345678\n' });
+    assert.notEqual(stored.code, 2, stored.err);
+    assert.deepEqual(control.calls.at(-1)?.args.slice(0, 3), ['alpha', 'llm', 'sk-12345678']);
   } finally {
     await server.close();
   }

@@ -56,6 +56,9 @@ export const EVERY_ROUTE: readonly RouteCase[] = [
   { method: 'GET', path: '/v1/fleets/{fleet}/volumes', scope: 'read' },
   { method: 'DELETE', path: '/v1/fleets/{fleet}/volumes/{volume}', scope: 'admin' },
   { method: 'POST', path: '/v1/fleets/{fleet}/orphans/prune', scope: 'admin', body: { expected: 1 } },
+  { method: 'GET', path: '/v1/fleets/{fleet}/secrets', scope: 'read' },
+  { method: 'PUT', path: '/v1/fleets/{fleet}/secrets/{name}', scope: 'operate', body: { value: 'sk-12345678' } },
+  { method: 'DELETE', path: '/v1/fleets/{fleet}/secrets/{name}', scope: 'operate', status: 204 },
   { method: 'POST', path: `${instance}/token`, scope: 'operate', status: 201 },
   { method: 'POST', path: '/v1/heartbeat', scope: 'agent' },
   {

@@ -19,7 +19,7 @@ describe('routing', () => {
       '/v1',
       '/v1/fleets/',
       `${ONE}/explode`,
-      '/v1/fleets/alpha/secrets',
+      '/v1/fleets/alpha/secret',
       '/v1/heartbeats',
       '/V1/fleets',
     ]) {

@@ -9,6 +9,7 @@ import type { Store } from '../../src/ports/store.ts';
 import type {
   ListedResource,
   Listing,
+  LogsAbility,
   Subject,
   Target,
   TargetNotice,
@@ -24,6 +25,9 @@ import { Metrics } from '../../src/runtime/metrics.ts';
 import type { Lag } from '../../src/runtime/pulse.ts';
 import { Registry } from '../../src/runtime/registry.ts';
 import { Runtime } from '../../src/runtime/runtime.ts';
+import { redactedControl, redactedLog, redactedStore } from '../../src/runtime/secrets/boundary.ts';
+import { Vault, type SecretKey } from '../../src/runtime/secrets/vault.ts';
+import { testKey } from '../support/secret-key.ts';
 import { Targets } from '../../src/runtime/targets.ts';
 import type { World } from '../../src/runtime/world.ts';
 import { externalType } from '../../src/targets/external.ts';
@@ -56,6 +60,7 @@ class FakeTarget implements Target {
   /** What a listing answers; by default everything that is held. */
   listed: (signal: AbortSignal) => Promise<Listing> = async () => this.all();
   lists = 0;
+  logs?: LogsAbility;
   private lives = 0;
   private readonly tellers = new Set<(notice: TargetNotice) => void>();
 
@@ -95,10 +100,10 @@ class FakeTarget implements Target {
   close = (): Promise<void> => Promise.resolve();
 
   /** It ends by itself, and is told at once. */
-  exits(name: string, code = 1): void {
+  exits(name: string, code = 1, output: string | null = null): void {
     for (const [uid, item] of this.held) {
       if (item.instance !== name || item.look.state !== 'running') continue;
-      const look: Look = { ...item.look, state: 'stopped', exit: { code, signal: null, oom: false, output: null } };
+      const look: Look = { ...item.look, state: 'stopped', exit: { code, signal: null, oom: false, output } };
       this.held.set(uid, { ...item, look });
       this.tell({ kind: 'changed', fleet: item.fleet, uid, look });
     }
@@ -172,6 +177,10 @@ interface StageAsk {
   readonly targets?: readonly string[];
   /** Metrics of each instance. */
   readonly perInstance?: boolean;
+  /** One that was killed: this one finds its data, its time and its targets. */
+  readonly after?: Stage;
+  readonly secretKey?: SecretKey;
+  readonly withoutLostSecrets?: boolean;
   /** Wraps the store, to make it fail or hang. */
   store?(inner: Store): Store;
 }
@@ -182,6 +191,7 @@ export class Stage {
   readonly scope: ClockScope;
   readonly disk: MemoryDisk;
   readonly store: Store;
+  readonly vault: Vault;
   readonly runtime: Runtime;
   readonly control: Control;
   readonly observed: Targets;
@@ -194,13 +204,15 @@ export class Stage {
   private ids = 0;
 
   constructor(ask: StageAsk = {}) {
-    this.clock = ask.clock ?? new SimClock();
+    this.clock = ask.clock ?? ask.after?.clock ?? new SimClock();
     this.scope = this.clock.scope();
-    this.disk = ask.disk ?? createMemoryDisk({ deployment: 'stage', mono: () => this.clock.now });
+    this.disk = ask.disk ?? ask.after?.disk ?? createMemoryDisk({ deployment: 'stage', mono: () => this.clock.now });
     const inner = createMemoryStore({ disk: this.disk });
-    this.store = ask.store?.(inner) ?? inner;
-    for (const name of ask.targets ?? ['fake']) this.fakes.set(name, new FakeTarget());
-    const log = this.log();
+    const store = ask.store?.(inner) ?? inner;
+    this.vault = new Vault({ store, key: ask.secretKey ?? testKey(), withoutLost: ask.withoutLostSecrets ?? false });
+    this.store = redactedStore(store, this.vault.redactor);
+    for (const name of ask.targets ?? ['fake']) this.fakes.set(name, ask.after?.fake(name) ?? new FakeTarget());
+    const log = redactedLog(this.log(), this.vault.redactor);
     this.metrics = new Metrics({
       clock: this.scope,
       version: 'test',
@@ -213,12 +225,16 @@ export class Stage {
       clock: this.scope,
       log,
       targets: this.observed,
+      vault: this.vault,
       probe: ask.probe ?? (async () => ({ ok: true, message: 'ok' })),
       env: (fleet, inst) => this.registry.env(fleet, inst),
       lastSeen: (uid) => this.registry.lastSeen.at(uid),
       isVisited: () => false,
       ticked: (fleet, report) => this.metrics.ticked(fleet, report),
-      dropped: (fleet) => this.metrics.dropped(fleet),
+      dropped: (fleet) => {
+        this.vault.forget(fleet);
+        this.metrics.dropped(fleet);
+      },
     });
     const { runtime } = this;
     this.registry = new Registry({
@@ -247,6 +263,7 @@ export class Stage {
       runtime: this.runtime,
       targets: this.observed,
       registry: this.registry,
+      vault: this.vault,
       targetTypes: new Map<string, TargetTypeInfo>([
         [externalType.type, externalType],
         ...[...this.fakes.keys()].map((name) => [name, type] as const),
@@ -257,7 +274,7 @@ export class Stage {
       lag: () => this.lag,
       metrics: () => this.metrics.text(this.runtime, this.observed),
     };
-    this.control = createControl(world);
+    this.control = redactedControl(createControl(world), this.vault.redactor);
   }
 
   get target(): FakeTarget {

@@ -6,6 +6,9 @@ import type { Subject } from '../../src/ports/target.ts';
 import type { Fleet } from '../../src/runtime/fleet.ts';
 import { silentLog } from '../../src/runtime/log.ts';
 import type { TickReport } from '../../src/runtime/loop.ts';
+import { redactedStore } from '../../src/runtime/secrets/boundary.ts';
+import { Vault } from '../../src/runtime/secrets/vault.ts';
+import { testKey } from '../support/secret-key.ts';
 import { Runtime } from '../../src/runtime/runtime.ts';
 import { Targets } from '../../src/runtime/targets.ts';
 import { createMemoryStore, type MemoryDisk, type MemoryWrite } from '../../src/stores/memory.ts';
@@ -38,11 +41,14 @@ export class Plane {
     this.watch = watch;
     this.scope = world.clock.scope();
     this.targets = new Targets((target) => this.target(target), disk.deployment, this.scope, silentLog);
+    const store = createMemoryStore({
+      disk,
+      faults: { beforeCommit: () => this.beforeCommit(), afterCommit: (write) => this.afterCommit(write) },
+    });
+    const vault = new Vault({ store, key: testKey(), withoutLost: false });
     this.runtime = new Runtime(name, {
-      store: createMemoryStore({
-        disk,
-        faults: { beforeCommit: () => this.beforeCommit(), afterCommit: (write) => this.afterCommit(write) },
-      }),
+      store: redactedStore(store, vault.redactor),
+      vault,
       clock: this.scope,
       log: silentLog,
       targets: this.targets,

@@ -404,6 +404,19 @@ export function createFakeControl(): FakeControl {
         progress({ doing: 'replaying', events: 0, of: 1 });
         return REPLAYED;
       }),
+    secrets: (fleet) =>
+      did(
+        'secrets',
+        [fleet],
+        () => (there(fleet), [{ name: 'llm', version: 3, storedAt: AT, usedBy: ['one'], users: 1 }]),
+      ),
+    putSecret: (fleet, name, value, by) =>
+      did('putSecret', [fleet, name, value, by], () => {
+        if (value === '') throw new Refusal('invalid', 'secret-value', 'the value is empty');
+        return { seq: 8, name, version: 4, usedBy: ['one'], users: 1, note: null };
+      }),
+    deleteSecret: (fleet, name, by) => did('deleteSecret', [fleet, name, by], () => void there(fleet)),
+
     volumes: (fleet) => did('volumes', [fleet], () => (there(fleet), [volume(fleet)])),
     removeVolume: (fleet, name, by) =>
       did('removeVolume', [fleet, name, by], () => {

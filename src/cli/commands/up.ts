@@ -15,6 +15,8 @@ export interface UpOptions {
   readonly quickstart: boolean;
   /** At the end, stop the agents as well. */
   readonly stopAgents: boolean;
+  /** Start although stored secrets cannot be opened. */
+  readonly withoutLostSecrets: boolean;
 }
 
 interface Options {
@@ -25,6 +27,7 @@ interface Options {
   readonly logLevel: string;
   readonly quickstart?: boolean;
   readonly stopAgents?: boolean;
+  readonly withoutLostSecrets?: boolean;
 }
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
@@ -44,7 +47,8 @@ export function registerUp(session: Session): void {
         .option('--log-file <file>', 'structured log of the server (default: holdfast.log in the data folder)')
         .option('--log-level <level>', LOG_LEVELS.join(', '), 'info')
         .option('--quickstart', 'declare an example fleet if there is none yet')
-        .option('--stop-agents', 'at the end stop the agents as well; they run on otherwise'),
+        .option('--stop-agents', 'at the end stop the agents as well; they run on otherwise')
+        .option('--without-lost-secrets', 'start although the key of stored secrets is lost, to store them anew'),
     run: async ({ data }, _args, options) => {
       if (!LOG_LEVELS.includes(options.logLevel)) {
         throw new Failure(
@@ -62,6 +66,7 @@ export function registerUp(session: Session): void {
         logLevel: options.logLevel,
         quickstart: options.quickstart ?? false,
         stopAgents: options.stopAgents ?? false,
+        withoutLostSecrets: options.withoutLostSecrets ?? false,
       });
     },
   });

@@ -9,6 +9,7 @@ import { agentRoutes } from './heartbeat.ts';
 import { healthRoutes } from './health.ts';
 import { instanceRoutes } from './instances.ts';
 import { orphanRoutes } from './orphans.ts';
+import { secretRoutes } from './secrets.ts';
 import { volumeRoutes } from './volumes.ts';
 import { tokenRoutes } from './tokens.ts';
 
@@ -22,6 +23,7 @@ export function allRoutes(control: Control, document: () => object): readonly Ro
     ...debugRoutes(control),
     ...orphanRoutes(control),
     ...volumeRoutes(control),
+    ...secretRoutes(control),
     ...tokenRoutes(control),
     ...agentRoutes(control),
   ];

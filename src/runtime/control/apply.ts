@@ -5,9 +5,11 @@
  * apply at once never mix (the second is planned again on the first's result).
  */
 import type { NewEvent } from '../../core/events.ts';
+import type { ManifestContext } from '../../core/manifest/context.ts';
 import { planManifest, type Plan } from '../../core/manifest/plan.ts';
 import { readManifest, type Manifest } from '../../core/manifest/read.ts';
 import type { FleetState } from '../../core/model.ts';
+import { secretVersions } from '../../core/secrets.ts';
 import { StoreError } from '../../ports/store.ts';
 import { Refusal, type ApplyAsk, type ApplyResult } from '../api.ts';
 import type { World } from '../world.ts';
@@ -18,31 +20,16 @@ import { emptyState } from '../../core/evolve.ts';
 const MAX_TRIES = 10;
 
 export async function apply(world: World, fleetName: string | null, ask: ApplyAsk): Promise<ApplyResult> {
-  const context = {
-    targets: world.targetTypes,
-    channels: world.channels,
-    secrets: new Map<string, number>(),
-    unsetSecrets: 'refuse' as const,
-    // No target delivers plugins yet: a declared one would keep its instance degraded for ever.
-    pluginSchemes: new Set<string>(),
-    allowRelative: false,
-    ...(fleetName !== null && { fleet: fleetName }),
-  };
-  const read = readManifest(ask.text, context);
-  if (!read.ok) {
-    const errors = read.errors.map(({ path, line, message }) => ({ path, line, message }));
-    throw new Refusal(
-      'invalid',
-      'manifest',
-      `the manifest has ${errors.length === 1 ? 'an error' : `${errors.length} errors`}; nothing was applied`,
-      errors,
-    );
-  }
-  const { manifest } = read;
+  let context = contextOf(world, fleetName, world.runtime.fleet(fleetName ?? '')?.loop.state ?? null);
+  let manifest = read(ask.text, context);
   for (let attempt = 1; ; attempt += 1) {
     const fleet = ask.dryRun ? world.runtime.fleet(manifest.fleet) : await world.runtime.ensure(manifest.fleet);
     if (fleet !== null) await upToDate(fleet, 0);
     const state = fleet?.loop.state ?? emptyState(manifest.fleet);
+    if (!sameVersions(context.secrets, secretVersions(state))) {
+      context = contextOf(world, fleetName, state);
+      manifest = read(ask.text, context);
+    }
     const plan = planned(state, manifest, ask, context);
     if (ask.dryRun || fleet === null) return answer(ask, manifest, plan, state.seq);
     const events = eventsOf(world, state, manifest, plan, ask);
@@ -68,12 +55,39 @@ export async function apply(world: World, fleetName: string | null, ask: ApplyAs
   }
 }
 
-function planned(
-  state: FleetState,
-  next: Manifest,
-  ask: ApplyAsk,
-  context: Parameters<typeof planManifest>[0]['context'],
-): Plan {
+/** Secrets count with the version that they have at the head of the log. */
+function contextOf(world: World, fleetName: string | null, state: FleetState | null): ManifestContext {
+  return {
+    targets: world.targetTypes,
+    channels: world.channels,
+    secrets: state === null ? new Map<string, number>() : secretVersions(state),
+    // Before the fleet is known nothing can be missed; it is read again when it is.
+    unsetSecrets: fleetName === null && state === null ? 'allow' : 'refuse',
+    revealed: (text) => world.vault.redactor.find(text),
+    // No target delivers plugins yet: a declared one would keep its instance degraded for ever.
+    pluginSchemes: new Set<string>(),
+    allowRelative: false,
+    ...(fleetName !== null && { fleet: fleetName }),
+  };
+}
+
+function read(text: string, context: ManifestContext): Manifest {
+  const found = readManifest(text, context);
+  if (found.ok) return found.manifest;
+  const errors = found.errors.map(({ path, line, message }) => ({ path, line, message }));
+  throw new Refusal(
+    'invalid',
+    'manifest',
+    `the manifest has ${errors.length === 1 ? 'an error' : `${errors.length} errors`}; nothing was applied`,
+    errors,
+  );
+}
+
+function sameVersions(before: ReadonlyMap<string, number>, now: ReadonlyMap<string, number>): boolean {
+  return before.size === now.size && [...now].every(([name, version]) => before.get(name) === version);
+}
+
+function planned(state: FleetState, next: Manifest, ask: ApplyAsk, context: ManifestContext): Plan {
   if (ask.ifMatch !== null && ask.ifMatch !== (state.revision ?? '')) {
     throw new Refusal(
       'stale-revision',

@@ -11,6 +11,7 @@ import { orphans, pruneOrphans } from './orphans.ts';
 import { instances, manifest, viewOf, viewOfFleet, why } from './reads.ts';
 import { alive, ready } from './ready.ts';
 import { replayed } from './replay.ts';
+import { deleteSecret, putSecret, secrets } from './secrets.ts';
 import { settled } from './settle.ts';
 import { events, logs, watch } from './stream.ts';
 import { removeVolume, volumes } from './volumes.ts';
@@ -49,6 +50,9 @@ export function createControl(world: World): Control {
     pruneOrphans: (fleet, expected) => pruneOrphans(world, fleet, expected),
     volumes: (fleet) => volumes(world, fleet),
     removeVolume: (fleet, name, by) => removeVolume(world, fleet, name, by),
+    secrets: async (fleet) => secrets(world, fleet),
+    putSecret: (fleet, name, value, by) => putSecret(world, fleet, name, value, by),
+    deleteSecret: (fleet, name, by) => deleteSecret(world, fleet, name, by),
     ready: () => ready(world),
     alive: () => alive(world),
     metrics: () => world.metrics(),

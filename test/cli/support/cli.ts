@@ -56,6 +56,10 @@ export async function cli(argv: string | readonly string[], world: World = {}): 
       err += question;
       return world.answer ?? '';
     },
+    askHidden: async (question) => {
+      err += question;
+      return world.answer ?? '';
+    },
     stdin: async () => world.stdin ?? '',
     now: () => NOW,
     elapsed: () => elapsedMs,

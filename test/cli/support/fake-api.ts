@@ -317,6 +317,19 @@ function standardRoutes(): { readonly [route: string]: Answer } {
     [`POST ${fleet}/orphans/prune`]: () => ({ items: [ORPHAN], next: null }),
     [`POST ${fleet}/instances/scribe/token`]: () =>
       new Status(201, { fleet: 'demo', instance: 'scribe', uid: 'u-1', token: 'hfi_demo.u-1.2.mac' }),
+    [`GET ${fleet}/secrets`]: () => ({
+      items: [{ name: 'llm', version: 3, storedAt: '2026-01-01T00:00:00.000Z', usedBy: ['scribe'], users: 1 }],
+      next: null,
+    }),
+    [`PUT ${fleet}/secrets/llm`]: () => ({
+      seq: 21,
+      name: 'llm',
+      version: 4,
+      usedBy: ['scribe'],
+      users: 1,
+      note: null,
+    }),
+    [`DELETE ${fleet}/secrets/llm`]: () => new Status(204, undefined),
     'GET /v1/tokens': () => ({ items: [TOKEN_VIEW], next: null }),
     'POST /v1/tokens': () => new Status(201, { ...TOKEN_VIEW, token: 'hf_secret' }),
     'DELETE /v1/tokens/ci': () => new Status(204, undefined),

@@ -1,0 +1,66 @@
+/**
+ * Where what is written, logged and answered passes the redactor: wrappers around the store, the log and the faces'
+ * control, so that no caller has to remember it.
+ */
+import type { Store } from '../../ports/store.ts';
+import type { Log } from '../log.ts';
+import { Refusal, type Control } from '../api.ts';
+import type { Redactor } from './redactor.ts';
+
+/** Every event on its way into the log. */
+export function redactedStore(store: Store, redactor: Redactor): Store {
+  return {
+    ...store,
+    append: (fleet, events, now, expect) =>
+      store.append(
+        fleet,
+        events.map((event) => redactor.event(event)),
+        now,
+        expect,
+      ),
+    tick: (fleet, epoch, after, now, body) =>
+      store.tick(fleet, epoch, after, now, (fresh, log) => body(fresh, log).map((event) => redactor.event(event))),
+  };
+}
+
+/** Every line of our own log. */
+export function redactedLog(log: Log, redactor: Redactor): Log {
+  const line =
+    (level: keyof Log) =>
+    (fields: object, message: string): void =>
+      log[level](redactor.json(fields), redactor.text(message));
+  return { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') };
+}
+
+/** Asked all the time by agents, or for every request, and answered with nothing that could hold a secret. */
+const UNCHANGED: ReadonlySet<string> = new Set(['heartbeat', 'identify']);
+
+/** Every answer to the faces, refusals included. */
+export function redactedControl(control: Control, redactor: Redactor): Control {
+  const verbs = Object.entries(control).map(([verb, work]: [string, unknown]) => {
+    if (typeof work !== 'function' || UNCHANGED.has(verb)) return [verb, work];
+    return [
+      verb,
+      (...args: readonly unknown[]): unknown => answered(() => Reflect.apply(work, control, args), redactor),
+    ];
+  });
+  return {
+    ...(Object.fromEntries(verbs) as Control),
+    async *watch(fleet, after, signal) {
+      for await (const event of control.watch(fleet, after, signal)) yield redactor.json(event);
+    },
+    logs: async (fleet, name, ask, signal) =>
+      redactor.stream(
+        (await answered(() => control.logs(fleet, name, ask, signal), redactor)) as AsyncIterable<Uint8Array>,
+      ),
+  };
+}
+
+async function answered(work: () => unknown, redactor: Redactor): Promise<unknown> {
+  try {
+    return redactor.json(await work());
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    throw new Refusal(error.kind, error.rule, redactor.text(error.message), redactor.json(error.errors));
+  }
+}
