@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { KEY_BYTES } from './secrets/seal.ts';
 import { SecretError, type SecretKey } from './secrets/vault.ts';
 
 export interface DataFolder {
@@ -16,7 +17,6 @@ const AGENT_KEY_FILE = 'agent.key';
 const SECRET_KEY_FILE = 'secret.key';
 /** The key of stored secrets, for hosts that share a store. */
 export const SECRET_KEY_VARIABLE = 'HOLDFAST_SECRET_KEY';
-const KEY_BYTES = 32;
 const ADMIN_TOKEN_FILE = 'admin.token';
 /** Base URL of the running server, for clients that start from the folder. */
 const ENDPOINT_FILE = 'endpoint';
