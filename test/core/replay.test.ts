@@ -134,7 +134,8 @@ test('a new rollout is news to all who wait for the old one', () => {
   fleet.fail('a');
   fleet.drain();
   assert.equal(fleet.hold('b'), 'rollout-failed');
-  fleet.put({ type: 'secret.rotated', data: { secret: 'llm', version: 2, hashes: {} } });
+  const { uid, hashes } = fleet.inst('a');
+  fleet.put({ type: 'secret.rotated', data: { secret: 'llm', version: 2, hashes: { [uid]: hashes } } });
   agrees(fleet);
   fleet.drain();
   assert.notEqual(fleet.hold('b'), 'rollout-failed');
