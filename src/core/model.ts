@@ -466,12 +466,6 @@ export interface Fault {
   readonly message: string;
 }
 
-export interface SecretState {
-  /** The version in force: what is started from now on gets its value. */
-  readonly version: number;
-  readonly at: number;
-}
-
 export interface FleetState {
   readonly fleet: string;
   /** Last event folded, and its time. */
@@ -496,10 +490,9 @@ export interface FleetState {
   /** Names whose very declaration could not be read: name → seq of that row. Whoever is declared under one is held. */
   lost: Map<string, number>;
   rollout: RolloutState | null;
-  /** Stored secrets, by name. Their values are nowhere near the core. */
-  secrets: Map<string, SecretState>;
-  /** The highest version of any deleted one: no version under a name may ever stand for two values. */
-  secretFloor: number;
+  /** Stored secrets by name, in the version in force since `at`. Their values are nowhere near the core. */
+  secrets: Map<string, { readonly version: number; readonly at: number }>;
+  secretFloor: number; // the highest version of any deleted one: none may ever stand for two values
   /** Instances whose facts changed since they were last decided. Derived; not part of a snapshot. */
   dirty: Set<string>;
   /** Events whose fold broke since somebody last took these away, to be counted. Derived; not part of a snapshot. */

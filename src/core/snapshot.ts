@@ -20,7 +20,6 @@ import type {
   Policy,
   Resource,
   RolloutState,
-  SecretState,
   Spec,
   SpecHashes,
   TargetState,
@@ -116,7 +115,7 @@ interface Frozen {
   readonly lost: Entries<number>;
   readonly rollout: (Omit<RolloutState, 'active'> & { readonly active: Entries<number> }) | null;
   /** Not in those of a build that could store none. */
-  readonly secrets?: Entries<SecretState>;
+  readonly secrets?: Entries<{ readonly version: number; readonly at: number }>;
   readonly secretFloor?: number;
   readonly targets: readonly (Omit<TargetState, 'losses'> & { readonly losses: Entries<Loss> })[];
   readonly predecessors: Entries<readonly string[]>;
