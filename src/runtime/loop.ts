@@ -19,6 +19,7 @@ import { freeze, thaw } from '../core/snapshot.ts';
 import { conclude, plan, toEvents } from '../core/tick.ts';
 import type { Clock } from '../ports/clock.ts';
 import { FencedError, type Store } from '../ports/store.ts';
+import { appendSingly } from './append-singly.ts';
 import { fleetClock } from './fleet-clock.ts';
 import {
   FOLLOW_UP_MS,
@@ -312,28 +313,9 @@ export class FleetLoop {
     } catch (error) {
       // A TypeError is about what was to be written, not about the store: it would fail for ever.
       if (!(error instanceof TypeError)) throw error;
-      await this.drainSingly();
+      await appendSingly(this.world, this.fleet, this.unsent, this.now);
     }
     this.unsent = [];
-  }
-
-  /** One fact that cannot be written must not keep the others out of the log (L46). */
-  private async drainSingly(): Promise<void> {
-    for (;;) {
-      const fact = this.unsent[0];
-      if (fact === undefined) return;
-      try {
-        await this.world.store.append(this.fleet, [fact], this.now);
-      } catch (error) {
-        if (!(error instanceof TypeError)) throw error;
-        const { type, instance } = fact;
-        this.world.log.error(
-          { fleet: this.fleet, type, instance, error: error.message },
-          'a fact cannot be written, and is dropped',
-        );
-      }
-      this.unsent.shift();
-    }
   }
 
   /** One faulty source must not take the others' facts with it (L46). */

@@ -39,7 +39,7 @@ const EXPECTED: { readonly [family: string]: number } = {
   holdfast_observations_total: 2,
   holdfast_heal_seconds_count: 1,
   holdfast_flaps_total: 5,
-  holdfast_holds: 15,
+  holdfast_holds: 16,
   holdfast_log_head: 1,
   holdfast_orphans: 1,
 };
