@@ -21,7 +21,7 @@ export function beatForever(world: SimWorld, chance: Chance, planes: Planes): vo
       const { degraded, busy } = resource.agent;
       send(resource.uid, {
         status: degraded ? 'degraded' : 'ready',
-        message: 'my error rate is high',
+        message: `my error rate is high with ${resource.key}`,
         activeTasks: busy ? 1 : 0,
         version: resource.image,
       });

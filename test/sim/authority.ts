@@ -8,7 +8,7 @@ import type { FailureDetail } from '../../src/core/events.ts';
 import type { Exit, Look } from '../../src/core/model.ts';
 import type { SimClock } from './clock.ts';
 import type { Chance } from './prng.ts';
-import { exitOf, GONE, imageOf, isAlive, lookAt, OBEYED, WELL, type Disk, type SimResource } from './resource.ts';
+import { exitOf, GONE, imageOf, isAlive, keyOf, lookAt, OBEYED, WELL, type Disk, type SimResource } from './resource.ts';
 import type { Truth } from './truth.ts';
 import type { Weather } from './weather.ts';
 
@@ -138,6 +138,7 @@ export class Authority {
       incarnation: null,
       infra: infraHash,
       image: '',
+      key: null,
       exit: null,
       restarts: 0,
       paused: false,
@@ -158,6 +159,7 @@ export class Authority {
   private adopt(resource: SimResource, { infraHash, spec }: Subject): void {
     resource.infra = infraHash;
     resource.image = imageOf(spec);
+    resource.key = keyOf(spec);
     resource.restarted = this.restarts && spec.lifecycle === 'hot';
     resource.completes = spec.onComplete === 'stop';
   }
@@ -207,8 +209,10 @@ export class Authority {
   // ── what happens behind everybody's back ──────────────────────────────────────────────────────────────────────────
 
   /** It ends by itself. An authority that keeps it begins its next life soon. */
-  crash(resource: SimResource, exit: Exit, stuck = false): void {
+  crash(resource: SimResource, how: Exit, stuck = false): void {
     if (resource.state !== 'running') return;
+    const { key } = resource;
+    const exit = key === null || how.output === null ? how : { ...how, output: `${how.output}, with ${key}` };
     const began = this.truth.lives.get(resource.incarnation ?? '')?.began ?? 0;
     this.truth.ended(resource.incarnation, this.clock.now, false, exit);
     this.set(resource, { state: 'stopped', paused: false, exit });
@@ -268,7 +272,7 @@ export class Authority {
 /** An image that nobody can start. */
 function possible({ spec }: Subject): void {
   if (!imageOf(spec).startsWith('impossible')) return;
-  throw new TargetError(detail('terminal', 'instance', 'bad-image', `there is no image ${imageOf(spec)}`));
+  throw new TargetError(detail('terminal', 'instance', 'bad-image', `there is no image ${imageOf(spec)} for ${keyOf(spec)}`));
 }
 
 export const detail = (

@@ -3,6 +3,7 @@ import { DEFAULT_POLICY, type Policy, type Spec } from '../../src/core/model.ts'
 import { BEATS, config, external, HEALTH, plugin, spec } from '../support/specs.ts';
 import type { Chance } from './prng.ts';
 import { imageOf } from './resource.ts';
+import { SECRET } from './secrets.ts';
 
 const BEAT = { ...BEATS, everyMs: 20_000, silentAfterMs: 60_000, startGraceMs: 90_000 };
 const PROBE = HEALTH === null ? null : { ...HEALTH, everyMs: 30_000, silentAfterMs: 60_000, startGraceMs: 90_000 };
@@ -28,7 +29,7 @@ export function randomSpec(chance: Chance, version: number): Spec {
     lifecycle: lazy ? 'lazy' : 'hot',
     idleAfterMs: lazy ? chance.pick([120_000, 600_000, null]) : null,
     onComplete: chance.is(0.15) ? 'stop' : 'restart',
-    run: { image: image(chance, version) },
+    run: { image: image(chance, version), env: { KEY: `\${secret:${SECRET}}` } },
     heartbeat: liveness < 0.45 ? BEAT : null,
     health: liveness > 0.3 && liveness < 0.65 ? PROBE : null,
     config: chance.is(0.4) ? config({ greeting: 'hello' }) : null,

@@ -37,6 +37,13 @@ export const MUTATIONS: readonly Mutation[] = [
     violates: /invariant (7|10)|did not converge/,
   },
   {
+    does: 'writes down what agents print of their secrets',
+    file: 'runtime/secrets/redactor.ts',
+    from: 'if (this.isIdle()) return event;',
+    to: 'return event;',
+    violates: /invariant 13: the value of secret "llm@\d+" is in event \d+/,
+  },
+  {
     does: 'forgets what it has not destroyed',
     file: 'core/table.ts',
     from: "const destroyed = c.inst.resource?.state === 'missing' && c.inst.removing;",

@@ -15,6 +15,7 @@ import {
 import { hashesOf } from '../support/specs.ts';
 import { changed, corrected, randomPolicy, randomSpec } from './declared.ts';
 import type { Chance } from './prng.ts';
+import { SECRET } from './secrets.ts';
 
 const VERBS: readonly Verb[] = [
   'reconcile',
@@ -47,6 +48,7 @@ export class Operator {
     const revision = this.revision();
     const specs = Array.from({ length: count }, () => randomSpec(this.chance, this.revisions));
     return [
+      ...this.rotate([]),
       applied(revision),
       { type: 'policy.changed', data: { policy: DEFAULT_POLICY } },
       ...specs.map((one, i) => declared(`a${String(i).padStart(2, '0')}`, this.newUid(), 1, one, revision)),
@@ -137,9 +139,9 @@ export class Operator {
     return [applied(revision), declared(name, this.newUid(), 1, randomSpec(this.chance, this.revisions), revision)];
   }
 
-  /** A secret that the configs of some depend on. */
+  /** A secret that the configs of some depend on. Now and then the version before was sealed, and its fact never written. */
   private rotate(living: readonly Instance[]): readonly NewEvent[] {
-    this.secrets += 1;
+    this.secrets += this.chance.is(0.2) ? 2 : 1;
     const using = living.filter((inst) => inst.hashes.config !== null && this.chance.is(0.3));
     const hashes = Object.fromEntries(
       using.map((inst): [string, SpecHashes] => [
@@ -147,7 +149,7 @@ export class Operator {
         { ...inst.hashes, config: `${inst.uid}-llm-${this.secrets}` },
       ]),
     );
-    return [{ type: 'secret.rotated', data: { secret: 'llm', version: this.secrets, hashes } }];
+    return [{ type: 'secret.rotated', data: { secret: SECRET, version: this.secrets, hashes } }];
   }
 
   private fleetWide(state: FleetState, living: readonly Instance[]): readonly NewEvent[] {

@@ -31,6 +31,7 @@ export class Plane {
   readonly name: string;
   readonly runtime: Runtime;
   readonly targets: Targets;
+  readonly vault: Vault;
   readonly scope: ClockScope;
   private readonly world: SimWorld;
   private readonly watch: PlaneWatch;
@@ -45,7 +46,8 @@ export class Plane {
       disk,
       faults: { beforeCommit: () => this.beforeCommit(), afterCommit: (write) => this.afterCommit(write) },
     });
-    const vault = new Vault({ store, key: testKey(), withoutLost: false });
+    this.vault = new Vault({ store, key: testKey(), withoutLost: false });
+    const { vault } = this;
     this.runtime = new Runtime(name, {
       store: redactedStore(store, vault.redactor),
       vault,

@@ -83,6 +83,11 @@ export class Planes implements PlaneWatch {
     if (plane !== null) void plane.stop().then(() => this.bury(plane));
   }
 
+  /** A secret was stored: whoever owns the fleet knows of it before the fact does, as if they had stored it. */
+  async stored(): Promise<void> {
+    for (const { vault } of this.living) await vault.load(FLEET);
+  }
+
   end(): void {
     for (const plane of this.living) plane.kill();
   }

@@ -31,6 +31,8 @@ export interface SimResource {
   incarnation: string | null;
   infra: string;
   image: string;
+  /** The secret that it was started with; it tells everybody. */
+  key: string | null;
   exit: Exit | null;
   restarts: number;
   /** Frozen by somebody: shown stopped, without an exit; the same life may go on. */
@@ -83,6 +85,8 @@ export const EXITS: readonly Exit[] = [
 export const exitOf = (code: number): Exit => ({ code, signal: null, oom: false, output: 'last words' });
 /** How a resource ends that does as it is told. */
 export const OBEYED: Exit = { code: 0, signal: null, oom: false, output: null };
+
+export const keyOf = ({ run }: Spec): string | null => (run['env'] as { KEY?: string } | undefined)?.KEY ?? null;
 
 /** What is to be run, in the words of the simulated targets. */
 export const imageOf = ({ run }: Spec): string => (typeof run.image === 'string' ? run.image : '');

@@ -20,6 +20,7 @@ import { Planes } from './planes.ts';
 import { Chance } from './prng.ts';
 import { watchDrift } from './roads.ts';
 import { traceOf, Violated } from './violated.ts';
+import { SimSecrets } from './secrets.ts';
 import { SimWorld } from './world.ts';
 
 const HOUR_MS = 3_600_000;
@@ -71,6 +72,7 @@ class History {
   private readonly world: SimWorld;
   private readonly disk: MemoryDisk;
   private readonly operator: Operator;
+  private readonly secrets: SimSecrets;
   private readonly planes: Planes;
   private readonly faults: Faults;
   private readonly snapshots = new Map<number, Snapshot>();
@@ -82,6 +84,7 @@ class History {
     this.chance = new Chance(seed);
     this.world = new SimWorld(this.chance.fork(), seed % 2 === 0 ? 'sim' : 'side');
     this.disk = createMemoryDisk({ deployment: 'sim', mono: () => this.world.clock.now });
+    this.secrets = new SimSecrets(this.disk, seed);
     this.operator = new Operator(
       this.chance.fork(),
       new Map(this.world.authorities.map(({ name, identity }) => [name, identity])),
@@ -90,8 +93,14 @@ class History {
     this.planes = new Planes(this.world, this.disk, this.chance.fork(), {
       ticked: (fleet, report) => {
         this.ticks += 1;
-        this.guard(() => checks.check(fleet, report, this.planes.ownedForMs));
-        for (const snapshot of this.disk.fleets.get(FLEET)?.snapshots ?? []) this.snapshots.set(snapshot.seq, snapshot);
+        this.guard(() => {
+          checks.check(fleet, report, this.planes.ownedForMs);
+          for (const event of report.events) this.secrets.check(JSON.stringify(event), `event ${event.seq}`);
+          for (const snapshot of this.disk.fleets.get(FLEET)?.snapshots ?? []) {
+            if (!this.snapshots.has(snapshot.seq)) this.secrets.check(snapshot.body, `the snapshot at ${snapshot.seq}`);
+            this.snapshots.set(snapshot.seq, snapshot);
+          }
+        });
       },
     });
     this.faults = new Faults(this.world, this.chance.fork(), this.planes);
@@ -188,6 +197,7 @@ class History {
   /** What operators say goes straight to the log; now and then a row is damaged before anybody reads it. */
   private write(events: Parameters<ReturnType<typeof createMemoryStore>['append']>[1], damaged: boolean): void {
     if (events.length === 0) return;
+    for (const event of events) if (event.type === 'secret.rotated') this.storeSecret(event.data.version);
     const now = this.planes.fleet?.loop.time() ?? 0;
     const head = this.disk.fleets.get(FLEET)?.head ?? 0;
     // The store in memory writes before it answers: whatever follows finds the rows there.
@@ -200,6 +210,11 @@ class History {
       rows.splice(-1, 1, { ...last, data: '{"half a ro' });
     this.world.truth.said(logOf(this.disk, head));
     this.planes.fleet?.loop.poke();
+  }
+
+  private storeSecret(version: number): void {
+    this.secrets.sealUpTo(version);
+    this.planes.stored().catch((error: unknown) => this.fail(error));
   }
 
   log(): readonly StoredEvent[] {
