@@ -72,6 +72,27 @@ function suite({ docker, host }: TestEngine): void {
       assert.equal(lazy.State.StartedAt, NEVER);
     });
 
+    test('a secret is in the environment of a container, and in no label; a new version makes another one', async () => {
+      const put = (value: string) => at.plane().ask('PUT', '/v1/fleets/secret/secrets/key', { body: { value } });
+      assert.equal((await put('sk-first-0123456789')).status, 200);
+      const fleet = await declare('secret', { one: inContainer(LIVES, { env: { KEY: 'Bearer ${secret:key}' } }) });
+      await phase(fleet, 'one', 'RUNNING');
+      const first = await at.container('secret', 'one');
+      assert.ok(first.Config.Env.includes('KEY=Bearer sk-first-0123456789'));
+      assert.ok(!JSON.stringify(first.Config.Labels).includes('sk-first'));
+      assert.equal((await put('sk-second-0123456789')).status, 200);
+      await fleet.until(
+        'one',
+        'as declared',
+        ({ phase: now, hashes }) => now === 'RUNNING' && hashes.infra.applied === hashes.infra.declared,
+        PATIENCE_MS,
+      );
+      const second = await at.container('secret', 'one');
+      assert.notEqual(second.Id, first.Id);
+      assert.ok(second.Config.Env.includes('KEY=Bearer sk-second-0123456789'));
+      assert.doesNotMatch(JSON.stringify([await fleet.events(), await fleet.get('one')]), /sk-(first|second)/);
+    });
+
     test('row 9, missing: L20 L39 what was removed is proved gone and made again with its data, asleep if it slept', async () => {
       const fleet = await declare('missing', {
         hot: inContainer(LIVES, DATA),
