@@ -8,7 +8,18 @@ import type { FailureDetail } from '../../src/core/events.ts';
 import type { Exit, Look } from '../../src/core/model.ts';
 import type { SimClock } from './clock.ts';
 import type { Chance } from './prng.ts';
-import { exitOf, GONE, imageOf, isAlive, keyOf, lookAt, OBEYED, WELL, type Disk, type SimResource } from './resource.ts';
+import {
+  exitOf,
+  GONE,
+  imageOf,
+  isAlive,
+  keyOf,
+  lookAt,
+  OBEYED,
+  WELL,
+  type Disk,
+  type SimResource,
+} from './resource.ts';
 import type { Truth } from './truth.ts';
 import type { Weather } from './weather.ts';
 
@@ -272,7 +283,9 @@ export class Authority {
 /** An image that nobody can start. */
 function possible({ spec }: Subject): void {
   if (!imageOf(spec).startsWith('impossible')) return;
-  throw new TargetError(detail('terminal', 'instance', 'bad-image', `there is no image ${imageOf(spec)} for ${keyOf(spec)}`));
+  throw new TargetError(
+    detail('terminal', 'instance', 'bad-image', `there is no image ${imageOf(spec)} for ${keyOf(spec)}`),
+  );
 }
 
 export const detail = (
