@@ -847,6 +847,25 @@ describe('exits', () => {
     assert.deepEqual(flaps(fleet, 'a'), []);
   });
 
+  test('a sleep asked of one that rests, or that went to rest by itself, does not end its next life', () => {
+    const asked = asleep();
+    asked.command('a', 'sleep');
+    const ended = asleep();
+    ended.command('a', 'wake');
+    ended.settle();
+    ended.report('a', 'busy');
+    ended.command('a', 'sleep');
+    ended.drain();
+    assert.equal(ended.hold('a'), 'busy');
+    ended.exits('a', { code: 0 });
+    for (const fleet of [asked, ended]) {
+      fleet.settle();
+      fleet.seen('a', 'running', { incarnation: 'started by hand' });
+      fleet.settle();
+      assert.equal(fleet.phase('a'), 'RUNNING');
+    }
+  });
+
   test('exit 0 of a lazy one that somebody waits for is no sleep: it counts, or it would be started without end', () => {
     for (const data of [{}, { leaseUntil: Number.MAX_SAFE_INTEGER }]) {
       const fleet = asleep();

@@ -175,7 +175,7 @@ function endLife(state: FleetState, inst: Instance, end: End, event: StoredEvent
   const exitClass = classifyExit(exit, planned);
   if (exitClass === 'planned') return;
   if (exitClass === 'completed' && inst.spec.lifecycle === 'lazy' && !awaited(inst, event.at)) {
-    if (present) inst.awake = false;
+    if (present) restsNow(inst);
     return;
   }
   if (exitClass === 'completed' && inst.spec.lifecycle === 'hot' && inst.spec.onComplete === 'stop') {
@@ -191,7 +191,7 @@ function endLife(state: FleetState, inst: Instance, end: End, event: StoredEvent
     !awaited(inst, event.at) &&
     inst.agent?.busy !== true
   ) {
-    if (present) inst.awake = false;
+    if (present) restsNow(inst);
     return;
   }
   inst.restarts = { ...inst.restarts, crashes: inst.restarts.crashes + 1 };
@@ -216,6 +216,11 @@ function endLife(state: FleetState, inst: Instance, end: End, event: StoredEvent
   );
   // What the rollout took down comes up and falls again: no need to wait for the proof's deadline (L79).
   if ((inst.concerns.run?.streak ?? 0) >= CRASH_LOOP_STREAK) rolloutFailed(state, inst.uid);
+}
+
+function restsNow(inst: Instance): void {
+  inst.awake = false;
+  inst.sleepAskedSeq = null;
 }
 
 const DOUBT =

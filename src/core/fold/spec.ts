@@ -221,7 +221,9 @@ export function instanceCommanded(state: FleetState, inst: Instance, data: Comma
       pardonAll(inst);
       break;
     case 'sleep':
-      inst.sleepAskedSeq = event.seq;
+      // Asked of one that rests already it is granted: kept, it would end the first life that somebody else begins.
+      if (inst.awake || inst.resource?.state === 'running' || inst.resource?.state === 'changing')
+        inst.sleepAskedSeq = event.seq;
       break;
     default:
       break;
