@@ -342,6 +342,30 @@ test('an unresolved error is shown in any phase, before the hold and the row', a
   assert.match((await cli('get', { api })).out, /RUNNING .*config_refused: no such key/);
 });
 
+test('get says what of the fleet as a whole stands in the way, which most instances do not show', async () => {
+  const at = '2026-01-01T00:00:00.000Z';
+  const hold = { id: 'h', reason: 'looking into it', by: 'me', at, until: null, target: null, instances: null };
+  const target = {
+    name: 'docker',
+    identity: 'x',
+    state: 'stale' as const,
+    message: 'connection refused',
+    breaker: null,
+    blastRadius: { at, lost: 7 },
+    existing: 9,
+    inFlight: { run: 0, stop: 0 },
+    maxInFlight: 8,
+  };
+  const rollout = { revision: 'r2', at, state: 'failed' as const, proved: 0, failures: 1, active: 0 };
+  await using api = await fakeApi({
+    'GET /v1/fleets/demo': () => fleetView({ holds: [hold], targets: [target], rollout }),
+  });
+  const { err } = await cli('get', { api });
+  assert.match(err, /On hold \(the whole fleet\): looking into it\. "holdfast release"/);
+  assert.match(err, /docker is stale: connection refused\n.*docker lost 7 at once/);
+  assert.match(err, /rollout of r2 failed \(1 failure\)/);
+});
+
 test('a bulk command that some refuse exits with 1 and says why for each', async () => {
   await using api = await fakeApi({
     'POST /v1/fleets/demo/commands': () => ({

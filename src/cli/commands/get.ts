@@ -5,6 +5,7 @@ import { CALLS_AT_ONCE } from '../limits.ts';
 import { labels, phase } from '../options.ts';
 import { mapAtOnce } from '../at-once.ts';
 import { instanceTable, summary } from '../render/instances.ts';
+import { standingInTheWay } from '../render/standing-in-the-way.ts';
 import type { Phase } from '../../core/model.ts';
 
 export function registerGet(session: Session): void {
@@ -21,6 +22,7 @@ export function registerGet(session: Session): void {
       const fleet = await context.fleet();
       const client = context.client();
       const { phase: wanted = null, label = {} } = options;
+      const whole = context.json ? null : await client.fleet(fleet);
       const found =
         args.length === 0
           ? await client.instances(fleet, { phase: wanted, labels: label })
@@ -40,6 +42,7 @@ export function registerGet(session: Session): void {
         await context.print(instanceTable(found, context.paint, context.width, context.io.now()));
         if (context.io.tty) await context.print(['', context.paint('faint', summary(found))]);
       }
+      for (const line of whole === null ? [] : standingInTheWay(whole, context.io.now())) await context.note(line);
       return EXIT_OK;
     },
   });

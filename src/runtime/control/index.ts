@@ -41,7 +41,10 @@ export function createControl(world: World): Control {
     release: (fleet, ask) => release(world, fleet, ask),
     override: (fleet, ask) => override(world, fleet, ask),
     events: (fleet, ask) => events(world, fleet, ask),
-    seqAt: (fleet, at) => world.store.seqAt(fleet, at),
+    seqAt: async (fleet, at) => {
+      fleetOf(world, fleet);
+      return world.store.seqAt(fleet, at);
+    },
     watch: (fleet, after, signal) => watch(world, fleet, after, signal),
     logs: async (fleet, name, ask, signal) => logs(world, fleet, name, ask, signal),
     dryRun: (fleet, ask, signal) => dryRun(world, fleet, ask, signal),

@@ -140,6 +140,8 @@ export function fleetView(more: Partial<FleetView> = {}): FleetView {
     pending: 0,
     phases: { RUNNING: 1 },
     holds: [],
+    targets: [],
+    rollout: null,
     lastTickAt: '2026-01-01T00:00:00.000Z',
     owner: { id: 'me', epoch: 1 },
     ...more,
