@@ -154,6 +154,7 @@ const operators: readonly fc.Arbitrary<Step>[] = [
       fleet.put({ type: 'secret.rotated', data: { secret: 'llm', version, hashes } });
     }),
   ),
+  fc.constant(step('delete the secret', (fleet) => fleet.put({ type: 'secret.deleted', data: { secret: 'llm' } }))),
 ];
 
 const exits = fc.constantFrom({ code: 1 }, { code: 0 }, { code: 78 }, { oom: true }, { signal: 'SIGKILL' });
