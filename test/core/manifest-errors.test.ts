@@ -51,6 +51,15 @@ refuses(
   [['instances.a', 6, /said twice: first in line 4/]],
 );
 refuses(
+  'a name said twice hides no other mistake',
+  '  a: { target: docker, run: { image: x }, lifecyle: hot }\n  b: { target: nowhere }\n  a: { target: docker, run: { image: y } }\n',
+  [
+    ['instances.a.lifecyle', 4, /unknown key/],
+    ['instances.b.target', 5, /nowhere/],
+    ['instances.a', 6, /said twice: first in line 4/],
+  ],
+);
+refuses(
   'a duplicate key anywhere is refused, in JSON too',
   '{"version":1,\n"fleet":"demo",\n"instances":{"a":{"target":"docker","run":{"image":"x",\n"image":"y"}}}}',
   [['instances.a.run.image', 4, /said twice/]],

@@ -17,7 +17,12 @@ import { composeYaml, TOO_DEEP } from './yaml-text.ts';
 
 export type ParsedText =
   | { readonly ok: true; /** null: an empty text. */ readonly root: Node | null }
-  | { readonly ok: false; readonly errors: readonly Problem[] };
+  | {
+      readonly ok: false;
+      readonly errors: readonly Problem[];
+      /** Where nothing but repeated keys is wrong: what, with the first of each, can be looked through for other mistakes. */
+      readonly rest?: { readonly root: Node | null; readonly problems: Problems };
+    };
 
 /** Reads one YAML or JSON document of at most `maxBytes` of UTF-8. Throws nothing. */
 export function parseText(text: string, maxBytes: number): ParsedText {
@@ -31,8 +36,9 @@ export function parseText(text: string, maxBytes: number): ParsedText {
   if (problems.count > 0) return { ok: false, errors: problems.list() };
 
   const contents = document?.contents ?? null;
-  const root = contents === null ? null : convert(contents, lineOf, problems);
-  return problems.count > 0 ? { ok: false, errors: problems.list() } : { ok: true, root };
+  const { root, twice } = contents === null ? { root: null, twice: 0 } : convert(contents, lineOf, problems);
+  if (problems.count === 0) return { ok: true, root };
+  return { ok: false, errors: problems.list(), ...(problems.count === twice && { rest: { root, problems } }) };
 }
 
 function utf8Bytes(text: string): number {
@@ -63,11 +69,18 @@ interface Walk {
   /** Depth of aliases being followed; values met inside any are counted. */
   aliased: number;
   repeated: number;
+  /** Keys that were said twice. */
+  twice: number;
 }
 
-function convert(contents: unknown, lineOf: (offset: number) => number, problems: Problems): Node {
-  const walk: Walk = { lineOf, problems, anchors: new Map(), aliased: 0, repeated: 0 };
-  return nodeOf(walk, contents, [], 1);
+function convert(
+  contents: unknown,
+  lineOf: (offset: number) => number,
+  problems: Problems,
+): { root: Node; twice: number } {
+  const walk: Walk = { lineOf, problems, anchors: new Map(), aliased: 0, repeated: 0, twice: 0 };
+  const root = nodeOf(walk, contents, [], 1);
+  return { root, twice: walk.twice };
 }
 
 function nodeOf(walk: Walk, content: unknown, path: Path, parentLine: number): Node {
@@ -138,7 +151,10 @@ function mapOf(walk: Walk, map: YAMLMap, path: Path, line: number): Node {
     // As a property it would change an object's nature instead of its content.
     if (key === '__proto__') walk.problems.add(at, keyLine, 'this key is not accepted');
     const earlier = entries.get(key);
-    if (earlier !== undefined) walk.problems.add(at, keyLine, `said twice: first in line ${earlier.line}`);
+    if (earlier !== undefined) {
+      walk.twice += 1;
+      walk.problems.add(at, keyLine, `said twice: first in line ${earlier.line}`);
+    }
     const node = nodeOf(walk, pair.value, at, keyLine);
     if (earlier === undefined && key !== '__proto__') entries.set(key, { line: keyLine, node });
   }

@@ -46,9 +46,11 @@ export type ReadManifest =
 /** Reads YAML or JSON of at most `MANIFEST_BYTES`. Throws only if a target type or a channel does. */
 export function readManifest(text: string, context: ManifestContext): ReadManifest {
   const parsed = parseText(text, MANIFEST_BYTES);
-  if (!parsed.ok) return parsed;
-  const problems = collectProblems();
-  const manifest = readRoot(parsed.root, context, problems);
+  // A key that is said twice hides no other mistake: the first of them is looked through.
+  const readable = parsed.ok ? { root: parsed.root, problems: collectProblems() } : parsed.rest;
+  if (readable === undefined) return { ok: false, errors: parsed.ok ? [] : parsed.errors };
+  const { root, problems } = readable;
+  const manifest = readRoot(root, context, problems);
   if (problems.count > 0 || manifest === null) return { ok: false, errors: problems.list() };
   return { ok: true, manifest };
 }
