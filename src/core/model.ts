@@ -60,6 +60,8 @@ export interface Spec {
   readonly idleAfterMs: number | null;
   readonly onComplete: 'restart' | 'stop';
   readonly onDelete: 'keep' | 'delete';
+  /** It may take over what an earlier instance of its name left (L80). Absent: it may not. */
+  readonly reuseData?: true;
   /** What to run, in the words of the target type; opaque to the core. */
   readonly run: JsonObject;
   readonly health: HealthSpec | null;

@@ -143,8 +143,8 @@ export interface RetainedVolume {
 }
 
 export interface VolumesAbility {
-  /** This deployment's, whatever the fleet. */
-  retained(signal: AbortSignal): Promise<readonly RetainedVolume[]>;
+  /** This deployment's, whatever the fleet. Measuring them may take long, and is left out unless asked for. */
+  retained(signal: AbortSignal, how?: { sizes: boolean }): Promise<readonly RetainedVolume[]>;
   /** Removes one of them; refuses one that something holds, or that is not ours. */
   remove(name: string, signal: AbortSignal): Promise<void>;
 }

@@ -67,6 +67,8 @@ export const MAX_WAIT_MS = 10 * 60_000;
 export const WATCH_PAGE_EVENTS = 500;
 /** Asking a target for its volumes, or removing one. */
 export const VOLUMES_MS = 30_000;
+/** The same, on the way of an apply: who declares does not wait for an engine that is away. */
+export const RETAINED_MS = 3_000;
 /** The look that is taken after an operation failed. */
 export const INSPECT_MS = 5_000;
 /** A health probe's own deadline. */

@@ -164,7 +164,7 @@ check('destroying keeps the data unless told, and lists what it kept', async (wo
   await world.target.destroy(kept, { data: 'keep' }, soon());
   await world.target.destroy(gone, { data: 'delete' }, soon());
   assert.equal(await hasVolume(world, goneVolume), false);
-  const [volume, ...others] = await world.target.volumes.retained(soon());
+  const [volume, ...others] = await world.target.volumes.retained(soon(), { sizes: true });
   assert.deepEqual(others, []);
   const { sizeBytes, ...rest } = volume!;
   assert.deepEqual(rest, { name: keptVolume, fleet: 'demo', instance: 'kept', uid: kept.uid, key: 'data' });
@@ -182,8 +182,10 @@ check(
     const old = await volumeOf(world, first);
     await world.target.destroy(first, { data: 'keep' }, soon());
     const second = { ...first, uid: `${first.uid}-2` };
-    await world.target.provision(second, STARTED, soon());
-    assert.notEqual(await volumeOf(world, second), old);
+    const error = await failure(world.target.provision(second, STARTED, soon()));
+    assert.deepEqual([error.detail.class, error.detail.code], ['terminal', 'data_retained']);
+    assert.ok(error.detail.message.includes(old) && error.detail.message.includes('reuseData'), error.detail.message);
+    assert.equal((await world.target.inspect(second, soon())).state, 'missing');
     await world.target.destroy(second, { data: 'delete' }, soon());
     assert.equal(await hasVolume(world, old), true);
     const third = {
@@ -193,6 +195,57 @@ check(
     await world.target.provision(third, STARTED, soon());
     assert.equal(await world.data!.read(third), 'private');
     await world.target.destroy(third, { data: 'delete' }, soon());
+    assert.equal(await hasVolume(world, old), false);
+  },
+);
+
+check('L80 with reuseData a name that is declared again has the data of the earlier one, for good', async (world) => {
+  const first = world.subject();
+  await world.target.provision(first, STARTED, soon());
+  await world.data!.write(first, 'precious');
+  const old = await volumeOf(world, first);
+  await world.target.destroy(first, { data: 'keep' }, soon());
+  const heir = { ...first, uid: `${first.uid}-2`, spec: { ...first.spec, reuseData: true as const } };
+  await world.target.provision(heir, STARTED, soon());
+  assert.equal(await volumeOf(world, heir), old);
+  assert.equal(await world.data!.read(heir), 'precious');
+  assert.deepEqual(await world.target.volumes.retained(soon()), []);
+  // Removed with its container: the heir is not made anew on an empty one, whatever it may reuse by then.
+  await world.remove(heir);
+  await world.docker.getVolume(old).remove();
+  for (const subject of [heir, { ...heir, spec: first.spec }]) {
+    const error = await failure(world.target.provision(subject, STARTED, soon()));
+    assert.equal(error.detail.code, 'data_missing', error.detail.message);
+  }
+  await world.docker.createVolume({ Name: old });
+  // Its label is lost with it, so it is nobody's now: the one that had it takes it, and never deletes it.
+  assert.equal((await world.target.provision(heir, STARTED, soon())).state, 'running');
+  await world.target.destroy(heir, { data: 'delete' }, soon());
+  assert.equal(await hasVolume(world, old), true);
+  await world.docker.getVolume(old).remove();
+});
+
+check(
+  'L80 what several earlier ones left is not chosen from, and what is taken over goes if told so',
+  async (world) => {
+    const first = world.subject();
+    const second = { ...first, uid: `${first.uid}-2` };
+    await world.target.provision(first, UNSTARTED, soon());
+    const old = await volumeOf(world, first);
+    await world.target.destroy(first, { data: 'keep' }, soon());
+    const twin = `${old}-twin`;
+    const { Labels } = await world.docker.getVolume(old).inspect();
+    await world.docker.createVolume({ Name: twin, Labels });
+    const heir = { ...second, spec: { ...first.spec, reuseData: true as const } };
+    const error = await failure(world.target.provision(heir, UNSTARTED, soon()));
+    assert.deepEqual([error.detail.class, error.detail.code], ['terminal', 'data_ambiguous']);
+    assert.ok(
+      [old, twin].every((name) => error.detail.message.includes(name)),
+      error.detail.message,
+    );
+    await world.target.volumes.remove(twin, soon());
+    await world.target.provision(heir, UNSTARTED, soon());
+    await world.target.destroy(heir, { data: 'delete' }, soon());
     assert.equal(await hasVolume(world, old), false);
   },
 );

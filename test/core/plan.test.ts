@@ -389,3 +389,23 @@ test('the doubles of this suite are of the shapes that real ones have', () => {
   );
   assert.ok(!fileChannel.settings({}).ok);
 });
+
+test('L80 a name whose data outlived an earlier instance is refused without reuseData, and who lives is not asked', () => {
+  const retained = new Map([['a', ['volume-of-a']]]);
+  const refused = planFrom(null, one(''), { retained });
+  assert.deepEqual(
+    refused.problems.map(({ kind, instance }) => [kind, instance]),
+    [['retained-data', 'a']],
+  );
+  assert.match(refused.problems[0]!.message, /volume-of-a.*reuseData: true.*volumes rm/);
+  assert.deepEqual(planFrom(null, one(', reuseData: true'), { retained }).problems, []);
+  assert.deepEqual(planFrom(one(''), one(''), { retained }).problems, []);
+  const gone = planFrom(one(''), one(''), { retained, current: applied(one(''), 'deleted') });
+  assert.equal(gone.problems.length, 1);
+});
+
+test('L80 to take back reuseData, or to give it, touches nothing that runs', () => {
+  const result = only(planFrom(one(''), one(', reuseData: true')));
+  assert.deepEqual([result.result, result.effect, result.because], ['updated', 'none', ['reuseData']]);
+  assert.equal(only(planFrom(one(', reuseData: true'), one(''))).effect, 'none');
+});

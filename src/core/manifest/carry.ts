@@ -15,6 +15,7 @@ const SECTIONS: { readonly [section: string]: keyof Spec } = {
   idleAfter: 'idleAfterMs',
   onComplete: 'onComplete',
   onDelete: 'onDelete',
+  reuseData: 'reuseData',
   run: 'run',
   health: 'health',
   heartbeat: 'heartbeat',

@@ -5,7 +5,8 @@
  * Promises:
  *  1. Every instance, declared or living, has a result: what is no longer in the file is named, never passed over (L56).
  *  2. What nobody edited keeps its recorded spec and hashes, whatever this build would make of it today (L78).
- *  3. A changed target without `replace`, and a prune without the right count, are problems; nothing may then be applied.
+ *  3. A changed target without `replace`, a prune without the right count, and a name whose data outlived an earlier instance
+ *     without `reuseData` (L80) are problems; nothing may then be applied.
  */
 import { canonicalJson, hashMatches } from '../hash.ts';
 import type { Desired, Json, Policy, Spec, SpecHashes } from '../model.ts';
@@ -37,6 +38,8 @@ export interface PlanInput {
   readonly replace: boolean;
   /** How many instances the operator expects to be deleted; null: none are asked to be. */
   readonly prune: number | null;
+  /** Data that earlier instances left, by name: what it is called where it is. */
+  readonly retained?: ReadonlyMap<string, readonly string[]>;
 }
 
 export type PlanResult = 'created' | 'updated' | 'unchanged' | 'pruned' | 'undeclared';
@@ -62,7 +65,7 @@ export interface PlannedInstance {
 }
 
 export interface PlanProblem {
-  readonly kind: 'target-immutable' | 'prune-count';
+  readonly kind: 'target-immutable' | 'prune-count' | 'retained-data';
   /** null: about the manifest as a whole. */
   readonly instance: string | null;
   readonly message: string;
@@ -88,6 +91,8 @@ export function planManifest(input: PlanInput): Plan {
     if (declared === undefined) results.push(planUndeclared(name, input.prune !== null));
     else if (current === undefined) results.push(planCreated(name, declared));
     else results.push(planDeclared(name, current, declared, input, problems));
+    if (declared !== undefined && results.at(-1)?.apply?.uid === 'new')
+      checkRetained(name, declared.spec, input, problems);
   }
   checkPrune(results, input.prune, problems);
   const policy = planPolicy(input);
@@ -225,6 +230,17 @@ function pluginsOf(spec: Spec): Json {
 /** Interfaces are no index types to the compiler; these hold JSON only. */
 function asJson(value: object | null): Json {
   return value as Json;
+}
+
+/** Whoever comes after must not find what was another's, unless somebody says that it is meant for them (L80). */
+function checkRetained(name: string, spec: Spec, { retained }: PlanInput, problems: PlanProblem[]): void {
+  const left = retained?.get(name) ?? [];
+  if (left.length === 0 || spec.reuseData === true) return;
+  problems.push({
+    kind: 'retained-data',
+    instance: name,
+    message: `an earlier ${name} left data (${listNames(left)}): say "reuseData: true" if the new one may have it, delete it with "holdfast volumes rm", or choose another name`,
+  });
 }
 
 // ── the whole ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -36,8 +36,6 @@ export interface ManifestInstance {
   readonly hashes: SpecHashes;
   /** Names of the secrets it refers to. */
   readonly secrets: readonly string[];
-  /** May take over data that an earlier instance of this name left (DESIGN §13). A permission, not part of the spec. */
-  readonly reuseData: boolean;
 }
 
 export type ReadManifest =
@@ -53,6 +51,14 @@ export function readManifest(text: string, context: ManifestContext): ReadManife
   const manifest = readRoot(root, context, problems);
   if (problems.count > 0 || manifest === null) return { ok: false, errors: problems.list() };
   return { ok: true, manifest };
+}
+
+/** Where an instance is declared, for problems that only its fleet can tell; null: nowhere in this text. */
+export function instanceLine(text: string, name: string): number | null {
+  const parsed = parseText(text, MANIFEST_BYTES);
+  if (!parsed.ok || parsed.root?.kind !== 'map') return null;
+  const found = child(parsed.root, 'instances');
+  return found?.kind === 'map' ? (found.entries.get(name)?.line ?? null) : null;
 }
 
 // ── the frame ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -199,7 +205,7 @@ function readInstance(
   return {
     name,
     declared,
-    instance: { spec, hashes, secrets: secretsOf(spec), reuseData: document.reuseData ?? false },
+    instance: { spec, hashes, secrets: secretsOf(spec) },
   };
 }
 

@@ -28,6 +28,7 @@ export function specInWords(spec: Spec): JsonObject {
     ...(idleAfterMs === null ? {} : { idleAfter: formatDuration(idleAfterMs) }),
     onComplete: spec.onComplete,
     onDelete: spec.onDelete,
+    ...(spec.reuseData === true ? { reuseData: true } : {}),
     run: runInWords(spec.run),
     ...(health === null ? {} : { health: { http: health.http, ...livenessInWords(health) } }),
     ...(heartbeat === null ? {} : { heartbeat: livenessInWords(heartbeat) }),

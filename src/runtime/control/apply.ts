@@ -7,13 +7,14 @@
 import type { NewEvent } from '../../core/events.ts';
 import type { ManifestContext } from '../../core/manifest/context.ts';
 import { planManifest, type Plan } from '../../core/manifest/plan.ts';
-import { readManifest, type Manifest } from '../../core/manifest/read.ts';
+import { instanceLine, readManifest, type Manifest } from '../../core/manifest/read.ts';
 import type { FleetState } from '../../core/model.ts';
 import { secretVersions } from '../../core/secrets.ts';
 import { StoreError } from '../../ports/store.ts';
 import { Refusal, type ApplyAsk, type ApplyResult } from '../api.ts';
 import type { World } from '../world.ts';
 import { append, upToDate } from './fleets.ts';
+import { retainedFor } from './volumes.ts';
 import { emptyState } from '../../core/evolve.ts';
 
 /** Tries before giving in to a log that never stands still. */
@@ -30,7 +31,7 @@ export async function apply(world: World, fleetName: string | null, ask: ApplyAs
       context = contextOf(world, fleetName, state);
       manifest = read(ask.text, context);
     }
-    const plan = planned(state, manifest, ask, context);
+    const plan = planned(state, manifest, ask, context, await retainedFor(world, state, manifest));
     if (ask.dryRun || fleet === null) return answer(ask, manifest, plan, state.seq);
     const events = eventsOf(world, state, manifest, plan, ask);
     if (events.length === 0) return answer(ask, manifest, plan, state.seq);
@@ -87,7 +88,13 @@ function sameVersions(before: ReadonlyMap<string, number>, now: ReadonlyMap<stri
   return before.size === now.size && [...now].every(([name, version]) => before.get(name) === version);
 }
 
-function planned(state: FleetState, next: Manifest, ask: ApplyAsk, context: ManifestContext): Plan {
+function planned(
+  state: FleetState,
+  next: Manifest,
+  ask: ApplyAsk,
+  context: ManifestContext,
+  retained: ReadonlyMap<string, readonly string[]>,
+): Plan {
   if (ask.ifMatch !== null && ask.ifMatch !== (state.revision ?? '')) {
     throw new Refusal(
       'stale-revision',
@@ -109,11 +116,12 @@ function planned(state: FleetState, next: Manifest, ask: ApplyAsk, context: Mani
     context,
     replace: ask.replace,
     prune: ask.prune,
+    retained,
   });
   if (plan.problems.length > 0 && !ask.dryRun) {
     const errors = plan.problems.map(({ instance, message }) => ({
       path: instance === null ? 'instances' : `instances.${instance}`,
-      line: null,
+      line: instance === null ? null : instanceLine(ask.text, instance),
       message,
     }));
     throw new Refusal(

@@ -63,6 +63,13 @@ export function scopeFilter(scope: Scope, uid?: string): readonly string[] {
   return uid === undefined ? all : [...all, `${UID}=${uid}`];
 }
 
+/** The same, of everybody who ever had this name in this fleet. */
+export const nameFilter = (scope: Scope, { fleet, instance }: Owner): readonly string[] => [
+  ...scopeFilter(scope),
+  `${FLEET}=${fleet}`,
+  `${INSTANCE}=${instance}`,
+];
+
 /** One name, one container: a second one of the same instance cannot come to be. Fleet and instance names have no dots. */
 export const containerName = (scope: Scope, owner: Owner): string =>
   `holdfast-${short(scope)}.${owner.fleet}.${owner.instance}`;
@@ -72,6 +79,10 @@ export const nextName = (scope: Scope, owner: Owner): string => `${containerName
 
 /** With the uid: an instance that is declared again under an old name does not inherit the data of its predecessor (L80). */
 export const volumeName = (scope: Scope, owner: Owner, key: string): string =>
-  `${containerName(scope, owner)}.${key}.${owner.uid}`;
+  `${volumePrefix(scope, owner, key)}${owner.uid}`;
+
+/** What the names of all volumes of that key begin with, whoever had the name. */
+export const volumePrefix = (scope: Scope, owner: Owner, key: string): string =>
+  `${containerName(scope, owner)}.${key}.`;
 
 const short = ({ deployment }: Scope): string => sha256(deployment).slice(0, 8);

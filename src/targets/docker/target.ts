@@ -151,7 +151,7 @@ class EngineTarget implements DockerTarget {
           await this.#end(id, subject, signal);
           await this.#remove(id, how.data === 'delete', signal);
         }
-        if (how.data === 'delete') await removeVolumes(this.#engine, this.#scope, subject, signal);
+        if (how.data === 'delete') await removeVolumes(this.#engine, this.#scope, this.#records, subject, signal);
         const [left] = await this.#sightings.every(uid, signal);
         if (left !== undefined)
           throw conflict(

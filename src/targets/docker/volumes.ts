@@ -1,6 +1,8 @@
 /**
  * Data volumes. A volume is made once, empty, for an instance that never had it; from then on it is expected, and an instance
- * whose volume is gone is not started (`data_missing`). It outlives its container always, and its instance unless told.
+ * whose volume is gone is not started (`data_missing`). It outlives its container always, and its instance unless told. What an
+ * earlier instance of that name left is taken over where the spec says `reuseData`, and else keeps the new one from being made:
+ * neither may somebody inherit by having a name, nor begin empty beside data that was perhaps meant for it (L80).
  *
  * What an image itself declares as a volume is given a named one too: an anonymous one would stay behind at every update, and
  * the agent's data with it (L39).
@@ -12,11 +14,13 @@ import { dataMissing, terminal, transient } from './failure.ts';
 import type { Image } from './images.ts';
 import {
   deploymentIn,
+  nameFilter,
   ownerIn,
   scopeFilter,
   volumeKeyIn,
   volumeLabels,
   volumeName,
+  volumePrefix,
   type Owner,
   type Scope,
 } from './labels.ts';
@@ -44,9 +48,15 @@ export async function volumesFor(
   held: readonly string[],
   signal: AbortSignal,
 ): Promise<readonly Mount[]> {
-  const wanted = wantedBy(scope, subject, image);
   const expected = new Set([...records.get(subject.uid).volumes, ...held]);
-  const found = await Promise.all(wanted.map((one) => inspect(engine, one.volume, signal)));
+  const declared = wantedBy(scope, subject, image);
+  const own = await Promise.all(declared.map((one) => inspect(engine, one.volume, signal)));
+  const isNew = (one: Wanted, i: number): boolean => own[i] === null && !one.takenOver && !expected.has(one.volume);
+  const earlier = declared.some(isNew) ? await earlierVolumes(engine, scope, subject, signal) : [];
+  const wanted = declared.map((one, i) => (isNew(one, i) ? heirOf(scope, subject, one, expected, earlier) : one));
+  const found = await Promise.all(
+    wanted.map((one, i) => (one === declared[i] ? own[i]! : inspect(engine, one.volume, signal))),
+  );
   for (const [i, one] of wanted.entries()) {
     const there = found[i] ?? null;
     if (there === null && (one.takenOver || expected.has(one.volume)))
@@ -63,13 +73,14 @@ export async function volumesFor(
 export async function removeVolumes(
   engine: Engine,
   scope: Scope,
+  records: Records,
   subject: Subject,
   signal: AbortSignal,
 ): Promise<void> {
   const own = await list(engine, { label: scopeFilter(scope, subject.uid) }, signal);
   const declared = Object.values(runOf(subject.spec).volumes).flatMap(({ name }) => (name === null ? [] : [name]));
   const names = new Set(own.map(({ Name }) => Name));
-  for (const name of declared) {
+  for (const name of [...declared, ...records.get(subject.uid).volumes]) {
     const owner = ownerIn((await inspect(engine, name, signal))?.Labels, scope);
     if (owner?.fleet === subject.fleet && owner.instance === subject.instance) names.add(name);
   }
@@ -79,9 +90,10 @@ export async function removeVolumes(
 /** What outlived its instance: volumes of this scope that no container holds. */
 export function retainedVolumes(engine: Engine, scope: Scope): VolumesAbility {
   return {
-    async retained(signal) {
+    async retained(signal, how = { sizes: false }) {
       const filter = { label: scopeFilter(scope), dangling: ['true'] };
-      const [dangling, usage] = await Promise.all([list(engine, filter, signal), sizes(engine, signal)]);
+      const measured = how.sizes ? sizes(engine, signal) : Promise.resolve(new Map<string, number>());
+      const [dangling, usage] = await Promise.all([list(engine, filter, signal), measured]);
       const found: RetainedVolume[] = [];
       for (const { Name, Labels } of dangling) {
         const owner = ownerIn(Labels, scope);
@@ -115,6 +127,45 @@ function wantedBy(scope: Scope, subject: Subject, image: Image): readonly Wanted
     wanted.push({ key, path, volume: volumeName(scope, subject, key), takenOver: false });
   }
   return wanted;
+}
+
+/** Of others who had this name, held by nobody any more. */
+async function earlierVolumes(
+  engine: Engine,
+  scope: Scope,
+  subject: Subject,
+  signal: AbortSignal,
+): Promise<readonly VolumeInspectInfo[]> {
+  const named = await list(engine, { label: nameFilter(scope, subject), dangling: ['true'] }, signal);
+  return named.filter(({ Labels }) => ownerIn(Labels, scope)?.uid !== subject.uid);
+}
+
+/** Where the data of one that has no volume of its own yet is: in one that it took over, in one that it may take over. */
+function heirOf(
+  scope: Scope,
+  subject: Subject,
+  one: Wanted,
+  expected: ReadonlySet<string>,
+  earlier: readonly VolumeInspectInfo[],
+): Wanted {
+  const prefix = volumePrefix(scope, subject, one.key);
+  const taken = [...expected].find((name) => name.startsWith(prefix));
+  if (taken !== undefined) return { ...one, volume: taken, takenOver: true };
+  const left = earlier.filter(({ Labels }) => volumeKeyIn(Labels ?? {}) === one.key).map(({ Name }) => Name);
+  const [first, ...more] = left.sort();
+  if (first === undefined) return one;
+  const { instance } = subject;
+  if (subject.spec.reuseData !== true)
+    throw terminal(
+      'data_retained',
+      `an earlier ${instance} left data in volume ${left.join(', ')}: say "reuseData: true" if the new one may have it, or delete it with "holdfast volumes rm"; it is neither inherited nor passed over unasked`,
+    );
+  if (more.length > 0)
+    throw terminal(
+      'data_ambiguous',
+      `earlier ones called ${instance} left ${left.length} volumes of the key "${one.key}": ${left.join(', ')}. Delete those that are not meant with "holdfast volumes rm", or name one (run.volumes: { ${one.key}: { path, name } })`,
+    );
+  return { ...one, volume: first, takenOver: true };
 }
 
 /** A volume of another deployment or fleet, or one that somebody else's container holds, is not to be had by its name. */
