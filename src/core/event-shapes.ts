@@ -315,6 +315,12 @@ const SHAPES: {
   ],
   'sweep.completed': ['any', '{ target, began }', (d) => str(d.target) && num(d.began)],
   'image.resolved': ['any', '{ image, digest }', (d) => str(d.image) && str(d.digest)],
+  'orphan.removed': [
+    'any',
+    '{ target, instance, uid, ref }',
+    (d) => str(d.target) && str(d.instance) && str(d.uid) && (d.ref === null || str(d.ref)),
+  ],
+  'volume.removed': ['any', '{ target, volume, instance }', (d) => str(d.target) && str(d.volume) && str(d.instance)],
   'operation.ended': [
     'instance',
     '{ operation, outcome, error?, saw?, config?, plugin?, probe? }',

@@ -117,6 +117,9 @@ export interface EventData {
   'resource.observed': Look & { began: number; eventful?: boolean };
   'sweep.completed': { target: string; began: number };
   'image.resolved': { image: string; digest: string };
+  /** On an operator's word. Of neither is anything folded: they are here for who asks later what became of it. */
+  'orphan.removed': { target: string; instance: string; uid: string; ref: string | null };
+  'volume.removed': { target: string; volume: string; instance: string };
   'operation.ended': {
     operation: string;
     outcome: 'succeeded' | 'failed' | 'timed-out' | 'aborted' | 'abandoned';
@@ -179,6 +182,8 @@ export const EVENT_VERSIONS: { readonly [T in EventType]: number } = {
   'resource.observed': 1,
   'sweep.completed': 1,
   'image.resolved': 1,
+  'orphan.removed': 1,
+  'volume.removed': 1,
   'operation.ended': 1,
   'agent.reported': 1,
   'work.began': 1,

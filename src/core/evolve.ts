@@ -131,6 +131,8 @@ function fold(state: FleetState, inst: Instance | undefined, event: StoredEvent)
       for (const one of inst === undefined ? state.instances.values() : [inst]) refMoved(state, one, event.data);
       return;
     case 'image.resolved':
+    case 'orphan.removed':
+    case 'volume.removed':
     case 'channel.up':
     case 'channel.down':
       return;

@@ -42,6 +42,10 @@ export function factText(event: StoredEvent): string {
       return `target "${event.data.target}" was looked through once more`;
     case 'image.resolved':
       return `image ${event.data.image} is ${event.data.digest}`;
+    case 'orphan.removed':
+      return `orphan ${event.data.ref ?? event.data.uid} of target "${event.data.target}", once ${event.data.instance}, was removed`;
+    case 'volume.removed':
+      return `volume ${event.data.volume} of target "${event.data.target}", once of ${event.data.instance}, was deleted`;
     case 'operation.ended':
       return operationText(event.data);
     case 'agent.reported':

@@ -31,6 +31,8 @@ export interface Subject {
   readonly generation: number;
   readonly spec: Spec;
   readonly infraHash: string;
+  /** Of the manifest that is in force: what a target looks up once per apply, it looks up once per revision. */
+  readonly revision?: string | null;
   /** Declared config; null where none is declared. */
   readonly configHash: string | null;
   /** Added to the agent's environment by the runtime (its URL and token, for example). Never logged. */
@@ -61,6 +63,8 @@ export type TargetNotice =
       /** What it is by now, where the authority was faster: told together, so that nobody acts on what is past. */
       readonly next?: Look;
     }
+  /** What a name in a spec means from now on, for everybody of that revision. */
+  | { readonly kind: 'image-resolved'; readonly fleet: string; readonly image: string; readonly digest: string }
   /** Something happened that a listing must clear up (a removal, a broken stream). */
   | { readonly kind: 'look-again'; readonly reason: string };
 

@@ -7,7 +7,7 @@
  */
 import type { NewEvent, StoredEvent } from '../core/events.ts';
 import { withSecrets } from '../core/manifest/references.ts';
-import type { Instance } from '../core/model.ts';
+import type { FleetState, Instance } from '../core/model.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Store } from '../ports/store.ts';
 import { TargetError, type Subject } from '../ports/target.ts';
@@ -120,12 +120,12 @@ export class Fleet {
 
   /** For whoever looks, stops or removes: without the values of secrets. */
   subject(inst: Instance): Subject {
-    return subjectOf(this.name, inst, this.world.env(this.name, inst), shown);
+    return subjectOf(this.loop.state, inst, this.world.env(this.name, inst), shown);
   }
 
   /** For whoever starts it or delivers to it. Throws `TargetError` when a secret cannot be had. Never store, log or answer it. */
   private filled(inst: Instance): Subject {
-    return subjectOf(this.name, inst, this.world.env(this.name, inst), (secret) => {
+    return subjectOf(this.loop.state, inst, this.world.env(this.name, inst), (secret) => {
       try {
         return this.secret(secret);
       } catch (error) {
@@ -235,13 +235,19 @@ export class Fleet {
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** References to secrets become what `secret` says; `$${` becomes `${`. */
-function subjectOf(fleet: string, inst: Instance, env: Subject['env'], secret: (name: string) => string): Subject {
-  const { name, uid, generation, hashes } = inst;
+function subjectOf(
+  { fleet, revision }: FleetState,
+  inst: Instance,
+  env: Subject['env'],
+  secret: (name: string) => string,
+): Subject {
+  const { name, uid, generation } = inst;
+  const { infra: infraHash, config: configHash } = inst.hashes;
   const { run, config } = inst.spec;
   const spec = {
     ...inst.spec,
     run: run['env'] === undefined ? run : { ...run, env: withSecrets(run['env'], secret) },
     config: config && { ...config, value: withSecrets(config.value, secret) },
   };
-  return { fleet, instance: name, uid, generation, spec, infraHash: hashes.infra, configHash: hashes.config, env };
+  return { fleet, instance: name, uid, generation, spec, infraHash, revision, configHash, env };
 }

@@ -251,6 +251,11 @@ export class TargetObserver {
     }
     const watcher = this.watchers.get(notice.fleet);
     if (watcher === undefined) return;
+    if (notice.kind === 'image-resolved') {
+      const { image, digest } = notice;
+      watcher.loop.report(() => [{ type: 'image.resolved', data: { image, digest } }]);
+      return;
+    }
     const looks = notice.next === undefined ? [notice.look] : [notice.look, notice.next];
     const began = watcher.loop.state.seq;
     watcher.loop.report((state, draft) => {

@@ -501,6 +501,30 @@ check('a tag that moves changes nothing until another spec is applied', async (w
   assert.notEqual((await world.target.update(next, STARTED, soon())).attrs['image'], before.attrs['image']);
 });
 
+check('a name means one image to all of an apply, though its tag moves in the midst of it', async (world, t) => {
+  const tag = `holdfast-test/halves-${world.deployment}:1`;
+  const to = { repo: tag.replace(/:1$/, ''), tag: '1' };
+  await world.docker.getImage(IMAGE).tag(to);
+  t.after(() => world.docker.getImage(tag).remove());
+  const told: string[] = [];
+  world.target.watch!(world.deployment, (notice) => {
+    if (notice.kind === 'image-resolved') told.push(`${notice.image} ${JSON.stringify(notice.digest)}`);
+  });
+  const of = (name: string, revision: string): Subject => ({
+    ...world.custom({ ...RUN, image: tag }, { name }),
+    revision,
+  });
+  const [first, second] = await Promise.all(
+    ['a', 'b'].map((name) => world.target.provision(of(name, 'r1'), UNSTARTED, soon())),
+  );
+  await world.docker.getImage(IMAGE_WITH_VOLUME).tag(to);
+  const third = await world.open().provision(of('c', 'r1'), UNSTARTED, soon());
+  const later = await world.target.provision(of('d', 'r2'), UNSTARTED, soon());
+  const [one, ...others] = [first!, second!, third, later].map(({ attrs }) => attrs['image']);
+  assert.deepEqual([others[0], others[1], others[2] === one], [one, one, false]);
+  assert.deepEqual(told, [`${tag} ${JSON.stringify(one)}`, `${tag} ${JSON.stringify(others[2])}`]);
+});
+
 // ── what is inside, and how it is reached ───────────────────────────────────────────────────────────────────────────
 
 check('a port is published on the loopback address at any free port, and told as an endpoint', async (world) => {

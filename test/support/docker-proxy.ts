@@ -17,6 +17,8 @@ export interface EngineProxy {
   readonly asked: string[];
   /** From now on, what matches is passed on to nobody and never answered; null: everything is passed on again. */
   hold(what: RegExp | null): void;
+  /** From now on, what matches is answered with that, as a lying engine would; null: with the truth. */
+  forge(what: RegExp | null, answer?: string): void;
   /** Ends every connection at once. */
   cut(): void;
   close(): Promise<void>;
@@ -33,11 +35,16 @@ export async function engineProxy(host: string): Promise<EngineProxy> {
   const asked: string[] = [];
   const connections = new Set<Socket>();
   let held: RegExp | null = null;
+  let lie: { readonly what: RegExp; readonly answer: string } | null = null;
 
   const server = createServer((incoming, answer) => {
     const line = `${incoming.method} ${incoming.url}`;
     asked.push(line);
     if (held?.test(line)) return;
+    if (lie?.what.test(line)) {
+      answer.setHeader('content-type', 'application/json');
+      return void answer.end(lie.answer);
+    }
     const outgoing = request(
       { ...to, method: incoming.method, path: incoming.url, headers: incoming.headers },
       (reply) => {
@@ -62,6 +69,7 @@ export async function engineProxy(host: string): Promise<EngineProxy> {
     engine: connect(engineAddress({ host: `unix://${socket}` }, 'proxy')),
     asked,
     hold: (what) => void (held = what),
+    forge: (what, text = '[]') => void (lie = what === null ? null : { what, answer: text }),
     cut,
     async close() {
       server.close();

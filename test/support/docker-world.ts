@@ -16,6 +16,7 @@ import { openDockerTarget, type DockerTarget } from '../../src/targets/docker/ta
 import { dockerType } from '../../src/targets/docker/type.ts';
 import type { Doing, SubjectAsk, TargetWorld } from '../contract/target.suite.ts';
 import { IMAGE, type TestEngine } from './docker.ts';
+import { until } from './e2e.ts';
 
 export interface DockerWorld extends TargetWorld {
   readonly target: DockerTarget;
@@ -152,7 +153,15 @@ export async function removeAll(docker: Docker, deployment: string): Promise<voi
     containers.map(({ Id }) => docker.getContainer(Id).remove({ force: true, v: true }).catch(unlessStatus(404, 409))),
   );
   const { Volumes } = await docker.listVolumes({ filters });
-  await Promise.all(Volumes.map(({ Name }) => docker.getVolume(Name).remove().catch(unlessStatus(404))));
+  await Promise.all(
+    Volumes.map(({ Name }) =>
+      until(`volume ${Name} is gone`, async () => {
+        // 409: its container is being removed still.
+        await docker.getVolume(Name).remove().catch(unlessStatus(404));
+        return true;
+      }),
+    ),
+  );
 }
 
 /** Passes over an answer that says: so it is already. */

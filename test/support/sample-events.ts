@@ -72,6 +72,12 @@ export const SAMPLE_EVENTS: readonly NewEvent[] = [
   { type: 'resource.observed', ...one, data: { ...SAMPLE_LOOK, state: 'stopped', exit, began: 3, eventful: true } },
   { type: 'sweep.completed', data: { target: 'process', began: 3 } },
   { type: 'image.resolved', data: { image: 'a:latest', digest: 'sha256:1' } },
+  {
+    type: 'orphan.removed',
+    data: { target: 'docker', instance: 'a', uid: 'u0', ref: null },
+    by: { token: 'ci', via: 'api' },
+  },
+  { type: 'volume.removed', data: { target: 'docker', volume: 'v', instance: 'a' }, by: { token: 'ci', via: 'api' } },
   { type: 'operation.ended', ...one, data: { operation: 'o1', outcome: 'succeeded', saw: SAMPLE_LOOK } },
   {
     type: 'operation.ended',

@@ -50,7 +50,7 @@ export function createControl(world: World): Control {
     dryRun: (fleet, ask, signal) => dryRun(world, fleet, ask, signal),
     replay: (fleet, ask, signal, progress) => replayed(world, fleet, ask, { signal, progress }),
     orphans: async (fleet) => orphans(world, fleet),
-    pruneOrphans: (fleet, expected) => pruneOrphans(world, fleet, expected),
+    pruneOrphans: (fleet, expected, by) => pruneOrphans(world, fleet, expected, by),
     volumes: (fleet) => volumes(world, fleet),
     removeVolume: (fleet, name, by) => removeVolume(world, fleet, name, by),
     secrets: async (fleet) => secrets(world, fleet),

@@ -1,17 +1,18 @@
 /**
  * What carries this deployment's label and nobody declares. Listed always, removed only on the operator's word, with the
- * number that the operator saw, and never when more than half of what is seen is unrecognised: then it is rather us who
+ * number that the operator saw, on record with who asked, and never when more than half of what is seen is unrecognised: then it is rather us who
  * have forgotten (a restored old log, L53).
  */
 import { LEASE_MS } from '../limits.ts';
 import { DEFAULT_DEADLINE_MS } from '../../core/limits.ts';
+import type { By } from '../../core/events.ts';
 import type { Spec } from '../../core/model.ts';
 import type { ListedResource } from '../../ports/target.ts';
 import { Refusal, type Orphan } from '../api.ts';
 import { withDeadline } from '../deadline.ts';
 import type { TargetObserver } from '../observer.ts';
 import type { World } from '../world.ts';
-import { fleetOf } from './fleets.ts';
+import { append, fleetOf } from './fleets.ts';
 
 interface Found {
   readonly observer: TargetObserver;
@@ -38,7 +39,12 @@ function found(world: World, fleetName: string): readonly Found[] {
     .flatMap((observer) => observer.orphansOf(fleetName).orphans.map((item) => ({ observer, item })));
 }
 
-export async function pruneOrphans(world: World, fleetName: string, expected: number): Promise<readonly Orphan[]> {
+export async function pruneOrphans(
+  world: World,
+  fleetName: string,
+  expected: number,
+  by: By,
+): Promise<readonly Orphan[]> {
   const all = found(world, fleetName);
   if (all.length !== expected) {
     throw new Refusal(
@@ -54,7 +60,12 @@ export async function pruneOrphans(world: World, fleetName: string, expected: nu
     const message = `target "${observer.name}" shows ${unknown.length} orphans, and only ${recognised} resources that are recognised: this looks as if the log were older than the world, so nothing is removed`;
     throw new Refusal('conflict', 'mostly-orphans', message);
   }
-  for (const one of all) await removeOrphan(world, fleetName, one);
+  for (const one of all) {
+    await removeOrphan(world, fleetName, one);
+    const { target, instance, uid, ref } = viewOrphan(one);
+    const data = { target, instance, uid, ref };
+    await append(world, fleetOf(world, fleetName), [{ type: 'orphan.removed', data, by }]);
+  }
   return all.map(viewOrphan);
 }
 

@@ -11,7 +11,7 @@ import { withDeadline } from '../deadline.ts';
 import { RETAINED_MS, VOLUMES_MS } from '../limits.ts';
 import type { TargetObserver } from '../observer.ts';
 import type { World } from '../world.ts';
-import { fleetOf } from './fleets.ts';
+import { append, fleetOf } from './fleets.ts';
 
 interface Found {
   readonly observer: TargetObserver;
@@ -96,6 +96,7 @@ export async function removeVolume(world: World, fleet: string, name: string, by
   const { observer, volume } = one;
   const what = `removing volume ${name} of target "${observer.name}"`;
   await withDeadline(world.clock, VOLUMES_MS, what, async (signal) => observer.target.volumes?.remove(name, signal));
-  world.log.info({ fleet, volume: name, instance: volume.instance, token: by.token }, 'a retained volume was deleted');
+  const data = { target: observer.name, volume: name, instance: volume.instance };
+  await append(world, fleetOf(world, fleet), [{ type: 'volume.removed', data, by }]);
   return volume;
 }

@@ -1,8 +1,13 @@
 /**
- * From the declared name of an image to the one that is run. The name is resolved once per infra hash: a tag that moves does
- * not give two halves of a fleet, or two lives of one agent, different code.
+ * From the declared name of an image to the one that is run.
+ *
+ *  1. A name is resolved once per apply, for all of a fleet: a tag that moves meanwhile does not give two halves of it different
+ *     code. Whoever comes first looks, or pulls; the others wait for that.
+ *  2. An instance keeps what it got until another spec of it is applied: a tag that moves does not change its next life.
+ *  3. What is gone from the engine is resolved anew: that image can run nowhere any more.
  */
 import { TargetError, type Subject } from '../../ports/target.ts';
+import { createLocks } from '../locks.ts';
 import type { Engine } from './engine.ts';
 import { statusOf, terminal, transient, wordsOf } from './failure.ts';
 import { PULL_MS } from './limits.ts';
@@ -22,18 +27,44 @@ interface ImageAnswer {
 }
 
 /** The image to run; pulled where it has to be. Terminal when it is not to be had. */
-export async function imageFor(
+export type ImageFor = (subject: Subject, signal: AbortSignal) => Promise<Image>;
+
+/** `resolved` is told of each name that was looked up, and of what it means. */
+export function openImages(
   engine: Engine,
   records: Records,
-  subject: Subject,
-  signal: AbortSignal,
-): Promise<Image> {
-  const { image: declared, pull } = runOf(subject.spec);
-  const pinned = records.get(subject.uid).image;
-  if (pinned?.declared === declared && pinned.infra === subject.infraHash) {
-    const image = await inspect(engine, pinned.id, signal);
-    if (image) return image;
+  resolved: (fleet: string, image: string, digest: string) => void,
+): ImageFor {
+  const locks = createLocks();
+
+  async function shared(key: string, subject: Subject, signal: AbortSignal): Promise<Image> {
+    const known = records.sharedImage(key);
+    const image = known === null ? null : await inspect(engine, known, signal);
+    if (image !== null) return image;
+    const found = await lookUp(engine, subject, signal);
+    records.shareImage(key, found.id);
+    resolved(subject.fleet, runOf(subject.spec).image, found.id);
+    return found;
   }
+
+  return async (subject, signal) => {
+    const { image: declared } = runOf(subject.spec);
+    const { fleet, uid, infraHash: infra, revision = null } = subject;
+    const pinned = records.get(uid).image;
+    if (pinned?.declared === declared && pinned.infra === infra) {
+      const image = await inspect(engine, pinned.id, signal);
+      if (image) return image;
+    }
+    // Of no revision: nobody to share it with.
+    const key = `${fleet} ${revision ?? uid} ${revision === null ? infra : ''} ${declared}`;
+    const image = await locks.hold(key, signal, () => shared(key, subject, signal));
+    records.put(uid, { image: { declared, infra, id: image.id } });
+    return image;
+  };
+}
+
+async function lookUp(engine: Engine, { spec }: Subject, signal: AbortSignal): Promise<Image> {
+  const { image: declared, pull } = runOf(spec);
   if (pull === 'always') await pullImage(engine, declared, signal);
   let image = await inspect(engine, declared, signal);
   if (image === null && pull === 'never') {
@@ -51,7 +82,6 @@ export async function imageFor(
       'image-missing',
       `image ${declared} was pulled, and is not on the engine at ${engine.address} all the same`,
     );
-  records.put(subject.uid, { image: { declared, infra: subject.infraHash, id: image.id } });
   return image;
 }
 

@@ -81,6 +81,9 @@ export const ARGUMENT_BYTES = 128 * 1024 - 1;
 /** The engine refuses less. */
 export const MEMORY_MIN_BYTES = 6 * 1024 * 1024;
 
+/** Names of images whose meaning is remembered for an apply; the oldest goes. */
+export const SHARED_IMAGES = 1_000;
+
 /** Events of one instance that wait for the end of a verb; the look after it covers what is beyond. */
 export const WAITING_EVENTS = 100;
 /** Containers removed by us whose late events are passed over. */

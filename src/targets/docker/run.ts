@@ -205,9 +205,12 @@ export function freezeRun(
   return { ok: true, run: run as unknown as JsonObject };
 }
 
+/** Of an orphan nothing is declared any more: it is ended as by default. */
+const NOTHING_DECLARED = { stopTimeoutMs: STOP_TIMEOUT_DEFAULT_MS, volumes: {}, env: {}, ports: [] } as const;
+
 /** The frozen section of a spec that `freezeRun` made. */
 export function runOf(spec: Spec): DockerRun {
-  return spec.run as unknown as DockerRun;
+  return { ...NOTHING_DECLARED, ...(spec.run as unknown as DockerRun) };
 }
 
 /**

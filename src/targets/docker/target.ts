@@ -23,7 +23,7 @@ import { createLocks, type Locks } from '../locks.ts';
 import { createChanges, type Changes } from './changes.ts';
 import type { Engine } from './engine.ts';
 import { conflict } from './failure.ts';
-import { imageFor } from './images.ts';
+import { openImages, type ImageFor } from './images.ts';
 import { execute, usage, type Executed, type Usage } from './inside.ts';
 import { containerName, nextName, type Scope } from './labels.ts';
 import * as limits from './limits.ts';
@@ -81,6 +81,7 @@ class EngineTarget implements DockerTarget {
   readonly #sightings: Sightings;
   readonly #changes: Changes;
   readonly #notices: Notices;
+  readonly #imageFor: ImageFor;
   readonly #locks: Locks = createLocks();
   readonly #watchers = new Set<(notice: TargetNotice) => void>();
   readonly #closing = new AbortController();
@@ -94,6 +95,9 @@ class EngineTarget implements DockerTarget {
     this.#sightings = new Sightings(engine, this.#scope);
     this.#changes = createChanges(engine, this.#scope, this.#sightings);
     const tell = (notice: TargetNotice): void => this.#watchers.forEach((watcher) => watcher(notice));
+    this.#imageFor = openImages(engine, this.#records, (fleet, image, digest) =>
+      tell({ kind: 'image-resolved', fleet, image, digest }),
+    );
     this.#notices = new Notices(engine, this.#sightings, tell, this.#closing.signal);
   }
 
@@ -196,7 +200,7 @@ class EngineTarget implements DockerTarget {
   // ── steps ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   async #create(subject: Subject, unstarted: boolean, signal: AbortSignal): Promise<Look> {
-    const image = await imageFor(this.#engine, this.#records, subject, signal);
+    const image = await this.#imageFor(subject, signal);
     const mounts = await volumesFor(this.#engine, this.#scope, this.#records, subject, image, [], signal);
     return this.#notices.during(subject.uid, async () => {
       const policy = unstarted ? 'no' : restartPolicy(subject.spec);
@@ -217,7 +221,7 @@ class EngineTarget implements DockerTarget {
   async #replace(old: Found, subject: Subject, unstarted: boolean, signal: AbortSignal): Promise<Look> {
     const { uid } = subject;
     const held = old.info.Mounts.flatMap(({ Type, Name }) => (Type === 'volume' && Name !== undefined ? [Name] : []));
-    const image = await imageFor(this.#engine, this.#records, subject, signal);
+    const image = await this.#imageFor(subject, signal);
     const mounts = await volumesFor(this.#engine, this.#scope, this.#records, subject, image, held, signal);
     const isNext = old.info.Name === `/${nextName(this.#scope, subject)}`;
     const name = isNext ? containerName(this.#scope, subject) : nextName(this.#scope, subject);

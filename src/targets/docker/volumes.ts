@@ -55,7 +55,9 @@ export async function volumesFor(
   const earlier = declared.some(isNew) ? await earlierVolumes(engine, scope, subject, signal) : [];
   const wanted = declared.map((one, i) => (isNew(one, i) ? heirOf(scope, subject, one, expected, earlier) : one));
   const found = await Promise.all(
-    wanted.map((one, i) => (one === declared[i] ? own[i]! : inspect(engine, one.volume, signal))),
+    wanted.map((one, i) =>
+      one === declared[i] ? Promise.resolve(own[i] ?? null) : inspect(engine, one.volume, signal),
+    ),
   );
   for (const [i, one] of wanted.entries()) {
     const there = found[i] ?? null;
