@@ -2,8 +2,7 @@
  * The words of the core as types: what is declared (spec), what is known (resource, agent, …) and what is being done
  * (operation). Everything here is a fold of the log: `evolve` is the only writer, `decide` only reads.
  *
- * Times are milliseconds since the epoch on the fleet's own clock (`…At`), spans end in `Ms`, `…Seq` is a position in
- * the fleet's log.
+ * Times are milliseconds since the epoch on the fleet's own clock (`…At`), spans end in `Ms`, `…Seq` is a position in its log.
  */
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
@@ -60,8 +59,7 @@ export interface Spec {
   readonly idleAfterMs: number | null;
   readonly onComplete: 'restart' | 'stop';
   readonly onDelete: 'keep' | 'delete';
-  /** It may take over what an earlier instance of its name left (L80). Absent: it may not. */
-  readonly reuseData?: true;
+  readonly reuseData?: true; // it may take over what an earlier instance of its name left (L80)
   /** What to run, in the words of the target type; opaque to the core. */
   readonly run: JsonObject;
   readonly health: HealthSpec | null;
