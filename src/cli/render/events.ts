@@ -90,6 +90,7 @@ function commandInWords(data: JsonObject): string {
 function exitInWords(exit: Json | undefined): string {
   const { code, signal, oom } = asObject(exit);
   if (oom === true) return 'out of memory';
+  if (signal == null && code == null) return 'how it ended is not known';
   return signal == null ? `exit ${brief(code)}` : `ended by ${brief(signal)}`;
 }
 
