@@ -56,6 +56,7 @@ export class Fleet {
       store: world.store,
       clock: world.clock,
       log: world.log,
+      redacted: (fact) => world.vault.redactor.event(fact),
       committed: (report) => this.committed(report),
       lost: (reason) => {
         this.over = true;

@@ -65,6 +65,8 @@ export interface LoopWorld {
   readonly store: Store;
   readonly clock: Clock;
   readonly log: Log;
+  /** A fact as the log will have it: what is only shown must not differ. */
+  redacted(fact: NewEvent): NewEvent;
   /** The tick is committed and folded: act, count, tell. Must not throw. */
   committed(report: TickReport): void;
   /** Another owner has taken the fleet: this loop has ended. */
@@ -203,7 +205,7 @@ export class FleetLoop {
       const { state, drafts } = drafted(
         this.state,
         now,
-        waiting.map((source) => (state) => this.factsOf(source, state, true)),
+        waiting.map((source) => (state) => this.factsOf(source, state, true).map((fact) => this.world.redacted(fact))),
       );
       return read({ state, agenda: new Agenda(), now, pendingFacts: durable + drafts.length, drafts });
     } finally {
