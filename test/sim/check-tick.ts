@@ -105,8 +105,12 @@ export class TickChecks {
     if (!this.lost.delete(inst.uid)) return;
     const { target } = inst.spec;
     const since = this.missingSince.get(inst.uid) ?? state.at;
+    // As the design counts: what is there again by now is no loss any more.
+    const isLost = (uid: string): boolean => state.instances.get(uid)?.resource?.state === 'missing';
     const missed = [
-      ...(this.missed.get(target) ?? []).filter((one) => one.uid !== inst.uid && one.since > since - BLAST_WINDOW_MS),
+      ...(this.missed.get(target) ?? []).filter(
+        (one) => one.uid !== inst.uid && one.since > since - BLAST_WINDOW_MS && isLost(one.uid),
+      ),
       { uid: inst.uid, since },
     ];
     this.missed.set(target, missed);
