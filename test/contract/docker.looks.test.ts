@@ -200,6 +200,9 @@ check(
     const agent = world.custom({ command: ['sh', '-c', `echo alive; ${RUNS}`] });
     const before = await target.provision(agent, STARTED, soon());
     await watch();
+    const container = world.docker.getContainer(containerId(before));
+    // It runs before it speaks, and one that is killed before it spoke has no last words.
+    await eventually('it has spoken', async () => /alive/.test((await container.logs({ stdout: true })).toString()));
     // As the kernel would: the engine did not ask for it, and heals it by its policy.
     process.kill((await world.container(agent)).State.Pid, 'SIGKILL');
     const after = await eventually('the next life is told', () =>
