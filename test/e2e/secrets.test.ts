@@ -73,7 +73,10 @@ test('L70 an agent gets it in its environment, and what it prints of it comes ba
   await fleet.declare({ policy: { rollout: { healthyFor: '1s' } }, instances: { a: bot } });
   const pid = await fleet.running('a');
   assert.ok(readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`KEY=${OLD}\0`));
-  const logs = await fleet.logs('a');
+  const logs = await until('it has spoken', async () => {
+    const written = await fleet.logs('a');
+    return written.includes('key ') ? written : undefined;
+  });
   assert.match(logs, /^key \[secret:llm\] \{"key":"\[secret:llm\]"\} .*\[secret:llm\]/m);
   send(pid, 'SIGUSR2');
   await until('the flap is said', async () => {
