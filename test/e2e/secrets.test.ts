@@ -75,7 +75,7 @@ test('L70 an agent gets it in its environment, and what it prints of it comes ba
   assert.ok(readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`KEY=${OLD}\0`));
   const logs = await until('it has spoken', async () => {
     const written = await fleet.logs('a');
-    return written.includes('key ') ? written : undefined;
+    return written.includes('is up') ? written : undefined;
   });
   assert.match(logs, /^key \[secret:llm\] \{"key":"\[secret:llm\]"\} .*\[secret:llm\]/m);
   send(pid, 'SIGUSR2');
