@@ -11,7 +11,7 @@
  * looking; what only people read (messages, attributes) is not taken apart.
  */
 import { EVENT_VERSIONS } from './events.ts';
-import type { EventType, StoredEvent } from './events.ts';
+import type { EventType, Recovery, StoredEvent } from './events.ts';
 import { PHASES } from './model.ts';
 
 /** One row as a store keeps it. `data` and `by` are JSON text, or (data only) the value that was already parsed. */
@@ -264,6 +264,8 @@ const isDecidedHold = (item: unknown): boolean =>
 const isProbe = (probe: Data): boolean => bool(probe.ok) && str(probe.message);
 const isLease = (data: Data): boolean => numIfAny(data.leaseUntil);
 
+const RECOVERIES: ReadonlySet<unknown> = new Set<Recovery>(['abort', 'hold', 'mark-dirty']);
+
 /** `[about, what it holds (for the message), the check]`; one row per type, so that a new type cannot be forgotten. */
 const SHAPES: {
   readonly [T in EventType]: readonly [about: Shape['about'], wants: string, holds: (d: Data) => boolean];
@@ -344,6 +346,11 @@ const SHAPES: {
   'plugin.ref-moved': ['any', '{ source, sha }', (d) => str(d.source) && str(d.sha)],
   'probe.answered': ['instance', '{ ok, message }', isProbe],
   'event.quarantined': ['any', '{ was, message }', (d) => str(d.was) && str(d.message)],
+  'invariant.broken': [
+    'instance',
+    '{ invariant, message, recovery: abort | hold | mark-dirty }',
+    (d) => num(d.invariant) && str(d.message) && RECOVERIES.has(d.recovery),
+  ],
   'tick.decided': [
     'any',
     '{ now, logic, actions, transitions, holds }',

@@ -28,6 +28,9 @@ export interface By {
   readonly reason?: string;
 }
 
+/** What is done about a broken invariant: end the operation, hold whoever shares, look again. */
+export type Recovery = 'abort' | 'hold' | 'mark-dirty';
+
 export type Verb = 'reconcile' | 'stop' | 'resume' | 'restart' | 'wake' | 'sleep';
 
 export interface FailureDetail {
@@ -143,6 +146,8 @@ export interface EventData {
   'plugin.ref-moved': { source: string; sha: string };
   'probe.answered': { ok: boolean; message: string };
   'event.quarantined': { was: string; message: string };
+  /** A tick left an invariant broken that has a stated recovery (DESIGN §14): folding this begins it. Once per episode. */
+  'invariant.broken': { invariant: number; message: string; recovery: Recovery };
   'tick.decided': {
     now: number;
     logic: number;
@@ -196,6 +201,7 @@ export const EVENT_VERSIONS: { readonly [T in EventType]: number } = {
   'plugin.ref-moved': 1,
   'probe.answered': 1,
   'event.quarantined': 1,
+  'invariant.broken': 1,
   'tick.decided': 1,
   'flap.observed': 1,
 };

@@ -25,6 +25,7 @@ import {
   tokenRotated,
 } from './fold/spec.ts';
 import { sweepCompleted, targetCleared, targetRefused, targetStale, targetSynced } from './fold/target.ts';
+import { recoverFrom } from './fold/recovery.ts';
 import { flapSaid, tickDecided } from './fold/tick.ts';
 import { DEFAULT_POLICY, type FleetState, type Instance } from './model.ts';
 
@@ -185,6 +186,9 @@ function foldInstance(state: FleetState, inst: Instance, event: StoredEvent): vo
       return;
     case 'flap.observed':
       flapSaid(inst, event.data);
+      return;
+    case 'invariant.broken':
+      recoverFrom(state, inst, event.data, event);
       return;
     default:
       return;

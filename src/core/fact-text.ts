@@ -1,7 +1,7 @@
 /**
  * What a fact says, in one plain sentence: from its event, or, where the event is no longer kept, from what was folded of it.
  */
-import type { EventData, StoredEvent } from './events.ts';
+import type { EventData, Recovery, StoredEvent } from './events.ts';
 import { exitText } from './exits.ts';
 import type { Exit, FleetState, Instance, ResourceState } from './model.ts';
 
@@ -70,12 +70,20 @@ export function factText(event: StoredEvent): string {
       return probeText(event.data);
     case 'event.quarantined':
       return `a row (${event.data.was}) cannot be read: ${event.data.message}`;
+    case 'invariant.broken':
+      return `invariant ${event.data.invariant} did not hold, a fault of Holdfast: ${event.data.message}; ${RECOVERY_TEXT[event.data.recovery]}`;
     case 'tick.decided':
       return `a tick decided ${event.data.actions.length} actions and ${event.data.transitions.length} transitions`;
     case 'flap.observed':
       return `${event.data.kind}: ${exitText(event.data.exit)}`;
   }
 }
+
+const RECOVERY_TEXT: { readonly [R in Recovery]: string } = {
+  abort: 'its operation is ended',
+  hold: 'all who share it are held',
+  'mark-dirty': 'it is looked at again',
+};
 
 const byWhom = (event: StoredEvent): string => {
   if (event.by === undefined) return '';

@@ -3,12 +3,12 @@
  *
  * `checkDecision` looks at what a tick is about to do, `checkInvariants` at what came of it, both at no more instances than
  * the tick itself looked at. `core/audit` looks at everything, and at what no state can show: the log (11), replays (12),
- * texts (13). A violation is never repaired here; `recovery` says what the caller does.
+ * texts (13). A violation is never repaired here: `recovery` becomes the fact `invariant.broken`, and its fold begins it.
  */
 import type { Agenda } from './agenda.ts';
 import { Case } from './case.ts';
 import { judge, type Decision } from './decide.ts';
-import type { DecidedAction } from './events.ts';
+import type { DecidedAction, Recovery } from './events.ts';
 import { faultOf } from './fault.ts';
 import { budgetOf } from './fold/operation.ts';
 import { sharesResource } from './fold/resource.ts';
@@ -16,8 +16,6 @@ import { budgetRoom, ROLLOUT_ROOM, Slots, type Room } from './gates.ts';
 import type { Flap, FleetState, Instance, OperationKind, Phase } from './model.ts';
 import { lastErrorOf } from './view.ts';
 import { holdWords } from './words.ts';
-
-export type Recovery = 'abort' | 'hold' | 'mark-dirty';
 
 export interface Violation {
   readonly invariant: number;

@@ -76,6 +76,7 @@ export class Families {
     'target',
     'trouble',
   ]);
+  readonly broken = this.gauge('holdfast_invariants_broken', 'Violations that stand now.', ['invariant']);
   readonly instancePhase = this.gauge(
     'holdfast_instance_phase',
     '1 for the phase that the instance is in. Only where the server file asks for it.',

@@ -6,6 +6,7 @@
  *  2. Whoever listens is told of its end, too: nobody waits for a fleet that will never speak again.
  */
 import type { NewEvent, StoredEvent } from '../core/events.ts';
+import type { Violation } from '../core/invariants.ts';
 import { withSecrets } from '../core/manifest/references.ts';
 import type { FleetState, Instance } from '../core/model.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -13,6 +14,7 @@ import type { Store } from '../ports/store.ts';
 import { TargetError, type Subject } from '../ports/target.ts';
 import { Effects } from './effects.ts';
 import type { Beat } from './beats.ts';
+import { Episodes } from './episodes.ts';
 import { LivenessWatch, type Probe } from './liveness.ts';
 import type { Log } from './log.ts';
 import { FleetLoop, type TickReport } from './loop.ts';
@@ -35,6 +37,8 @@ export interface FleetWorld {
   isVisited(uid: string): boolean;
   /** Called after each committed tick, for metrics and checks. Must not throw. */
   ticked(fleet: Fleet, report: TickReport): void;
+  /** An invariant was found broken that held before, or not for long. */
+  violated?(fleet: string, violation: Violation): void;
   lost(fleet: string, reason: string): void;
   /** The fleet is no more, its log included. */
   dropped?(fleet: string): void;
@@ -45,6 +49,8 @@ export class Fleet {
   readonly loop: FleetLoop;
   readonly effects: Effects;
   private readonly world: FleetWorld;
+  /** What stands broken. */
+  readonly episodes = new Episodes();
   private watch: LivenessWatch | null = null;
   private readonly listeners = new Set<(events: readonly StoredEvent[]) => void>();
   private over = false;
@@ -162,14 +168,29 @@ export class Fleet {
       this.act(report.events);
       this.attend();
     }
-    for (const violation of report.violations) {
+    this.recover(report);
+    this.tell(report.events);
+    this.world.ticked(this, report);
+  }
+
+  /** Says what begins to be broken, once (L50); where there is a stated recovery, a fact begins it, and is in the log. */
+  private recover({ violations, checked }: TickReport): void {
+    const begun = this.episodes.begun(violations, checked, this.loop.state, this.world.clock.mono());
+    for (const violation of begun) {
       this.world.log.error(
         { fleet: this.name, ...violation },
         'an invariant does not hold; this is a fault of Holdfast',
       );
+      this.world.violated?.(this.name, violation);
+      const { invariant, message, recovery, uid } = violation;
+      if (recovery === undefined || uid === undefined) continue;
+      // Once per episode, and of those there are only so many: owed a place.
+      this.loop.report((state) => {
+        const inst = state.instances.get(uid);
+        if (inst === undefined) return [];
+        return [{ type: 'invariant.broken', instance: inst.name, uid, data: { invariant, message, recovery } }];
+      }, true);
     }
-    this.tell(report.events);
-    this.world.ticked(this, report);
   }
 
   private act(events: readonly StoredEvent[]): void {

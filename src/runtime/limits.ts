@@ -52,6 +52,14 @@ export const STALE_FLOOR_MS = 10_000;
 /** Looks asked out of turn are not taken closer together than this. */
 export const LOOK_AGAIN_MS = 200;
 
+/** Instances that no tick looks at are checked this often, so many at a time, and all of them in so many times (an hour). */
+export const PATROL_EVERY_MS = 30_000;
+export const PATROL_AT_LEAST = 64;
+export const PATROL_ROUNDS = 120;
+/** A violation that is found again within this long is the same episode; and so many episodes are kept open per fleet. */
+export const EPISODE_QUIET_MS = 10 * 60_000;
+export const OPEN_EPISODES = 1_000;
+
 /** Readiness: the loop counts as wedged after this long without a successful tick. */
 export const WEDGED_AFTER_MS = 60_000;
 /** Readiness: what it asks of the store. */

@@ -33,6 +33,7 @@ import {
   TICKS_AT_ONCE,
 } from './limits.ts';
 import type { Log } from './log.ts';
+import { Patrol } from './patrol.ts';
 
 /**
  * A fact, or what makes facts of the state as it is when they are drained. Cheap. A `draft` is only to be shown: it looks
@@ -55,6 +56,8 @@ export interface TickReport {
   readonly drained: number;
   readonly durationMs: number;
   readonly decision: Decision;
+  /** Whose invariants it checked: whom it looked at, and some that no tick looks at. */
+  readonly checked: readonly string[];
   /** What this tick found broken; each is counted, and a fault of ours. */
   readonly violations: readonly Violation[];
   /** Folded by this tick, in order: facts, then what it decided. */
@@ -80,6 +83,7 @@ export class FleetLoop {
   epoch = 0;
   private readonly world: LoopWorld;
   private now: () => number = () => 0;
+  private readonly patrol = new Patrol();
   private inbox: FactSource[] = [];
   private unsent: NewEvent[] = [];
   /** Folded, but not yet told: a tick whose commit fails has still folded facts. */
@@ -269,11 +273,14 @@ export class FleetLoop {
     conclude(this.state, this.agenda, done, written);
     violations.push(...checkInvariants(this.state, done.decision.now, done.looked, this.agenda));
     violations.push(...takeFaults(this.state, done.decision));
+    const patrolled = this.patrol.look(this.state, this.agenda, done.decision.now, done.looked, clock.mono());
+    violations.push(...patrolled.violations);
+    const checked = [...done.looked, ...patrolled.uids];
     const events = [...this.untold, ...written];
     const drained = this.untold.length;
     this.untold = [];
     if (drained > 0) this.streak = 0;
-    this.tell({ drained, durationMs: clock.mono() - began, decision: done.decision, violations, events });
+    this.tell({ drained, durationMs: clock.mono() - began, decision: done.decision, checked, violations, events });
     await this.keepSnapshots();
   }
 

@@ -113,6 +113,9 @@ export class Metrics {
       families.observations.inc({ fleet, written: 'no' }, unwritten);
     }
     families.orphans.set({ fleet }, orphans);
+    const standing = owned?.episodes.standing();
+    for (const invariant of VALUES.invariant)
+      families.broken.set({ fleet, invariant }, standing?.get(Number(invariant)) ?? 0);
     this.tellState(fleet, owned?.loop.state ?? null);
   }
 

@@ -42,6 +42,7 @@ const EXPECTED: { readonly [family: string]: number } = {
   holdfast_holds: 16,
   holdfast_log_head: 1,
   holdfast_orphans: 1,
+  holdfast_invariants_broken: 13,
 };
 
 test('a fleet that never ticked has every metric, at zero, and its last tick grows old', async () => {

@@ -103,6 +103,7 @@ export const SAMPLE_EVENTS: readonly NewEvent[] = [
   { type: 'plugins.observed', ...one, data: { installed: [plugin] } },
   { type: 'plugin.ref-moved', ...one, data: { source: 'git+x', sha: 'cc' } },
   { type: 'probe.answered', ...one, data: { ok: true, message: '200' } },
+  { type: 'invariant.broken', ...one, data: { invariant: 7, message: 'm', recovery: 'mark-dirty' } },
   { type: 'event.quarantined', ...one, data: { was: 'spec.applied', message: 'm' } },
   {
     type: 'tick.decided',

@@ -22,6 +22,7 @@ const WORDS: { readonly [type: string]: string } = {
   'tick.decided': 'decided',
   'probe.answered': 'probe',
   'event.quarantined': 'quarantined',
+  'invariant.broken': 'fault',
 };
 
 export function registerHistory(session: Session): void {

@@ -39,6 +39,8 @@ export function eventInWords(event: EventView, only: string | null): string {
       return `${words('kind')}${data['exit'] == null ? '' : `, ${exitInWords(data['exit'])}`}${lastLine(data['output'])}`;
     case 'event.quarantined':
       return `was ${words('was')}: ${words('message')}`;
+    case 'invariant.broken':
+      return `invariant ${words('invariant')} did not hold: ${words('message')}; recovery: ${words('recovery')}`;
     case 'tick.decided':
       return tickInWords(data, only);
     default:

@@ -306,6 +306,12 @@ export function releaseRef(state: FleetState, inst: Instance, ref: string): void
   else state.refs.set(refKey(inst, ref), left);
 }
 
+/** Everybody who is known to hold its resource, itself included. */
+export function holdersOf(state: FleetState, inst: Instance): readonly string[] {
+  const ref = inst.resource?.ref;
+  return ref == null ? [] : (state.refs.get(refKey(inst, ref)) ?? []);
+}
+
 /** True when another instance holds the same resource (invariant 3; both are held until one lets go). */
 export function sharesResource(state: FleetState, inst: Instance): boolean {
   const ref = inst.resource?.ref;
