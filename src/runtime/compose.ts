@@ -11,6 +11,7 @@ import { claimHost, type HostClaim } from '../targets/process/claim.ts';
 import { externalType } from '../targets/external.ts';
 import { dockerType } from '../targets/docker/type.ts';
 import { processType } from '../targets/process/type.ts';
+import { openSentry } from '../observe/sentry.ts';
 import type { Control } from './api.ts';
 import { createControl } from './control/index.ts';
 import {
@@ -118,6 +119,15 @@ async function assemble(
     });
   };
   const targets = new Targets(make, store.deployment, clock, log);
+  const sentry =
+    serverFile.sentryDsn === null
+      ? null
+      : await openSentry({
+          dsn: serverFile.sentryDsn,
+          version: VERSION,
+          mono: () => clock.mono(),
+          warn: (message) => log.warn({}, message),
+        });
   const pulse = new Pulse(clock);
   const { perInstance } = serverFile.metrics;
   const metrics = new Metrics({ clock, version: VERSION, perInstance, lag: () => pulse.lag() });
@@ -132,6 +142,7 @@ async function assemble(
     lastSeen: (uid) => registry.lastSeen.at(uid),
     isVisited: (uid) => wake.isVisited(uid),
     ticked: (fleet, report) => metrics.ticked(fleet, report),
+    violated: (fleet, violation) => sentry?.violated(fleet, vault.redactor.json(violation)),
     dropped(fleet) {
       vault.forget(fleet);
       metrics.dropped(fleet);
@@ -185,6 +196,7 @@ async function assemble(
       pulse.stop();
       if (agents) await runtime.stopAgents();
       await runtime.stop();
+      await sentry?.close();
       // Each is let go of, whatever became of the one before: what is kept would lock out the next start.
       const steps = [() => registry.stop(), () => targets.close(), () => store.close(), () => claim.close()];
       const failed: unknown[] = [];

@@ -3,6 +3,7 @@
  * test tells it. Nothing here waits for real; `pass` lets time go by.
  */
 import type { By } from '../../src/core/events.ts';
+import type { Violation } from '../../src/core/invariants.ts';
 import type { TargetTypeInfo } from '../../src/core/manifest/context.ts';
 import type { Instance, Look } from '../../src/core/model.ts';
 import type { Store } from '../../src/ports/store.ts';
@@ -198,6 +199,8 @@ export class Stage {
   readonly registry: Registry;
   readonly metrics: Metrics;
   readonly lines: LogLine[] = [];
+  /** What episodes of violations were told. */
+  readonly told: { readonly fleet: string; readonly violation: Violation }[] = [];
   /** How late the event loop is said to be. */
   lag: Lag = { worstMs: 0, meanMs: 0 };
   private readonly fakes = new Map<string, FakeTarget>();
@@ -231,6 +234,7 @@ export class Stage {
       lastSeen: (uid) => this.registry.lastSeen.at(uid),
       isVisited: () => false,
       ticked: (fleet, report) => this.metrics.ticked(fleet, report),
+      violated: (fleet, violation) => this.told.push({ fleet, violation }),
       dropped: (fleet) => {
         this.vault.forget(fleet);
         this.metrics.dropped(fleet);
