@@ -9,6 +9,7 @@ import { concernOf } from './concern.ts';
 import { sharesResource } from './fold/resource.ts';
 import { targetOf } from './fold/target.ts';
 import { DEFAULT_DEADLINE_MS } from './limits.ts';
+import { sameDigest } from './plugin-tree.ts';
 import { livenessOf, silentAfterMs, startGraceMs, type Liveness } from './liveness.ts';
 import type {
   Concern,
@@ -156,6 +157,7 @@ export class Case {
   private pluginInstalled(plugin: PluginSpec): boolean {
     const found = this.inst.plugins?.find((one) => one.source === plugin.source);
     if (found === undefined || found.ref !== plugin.ref) return false;
+    if (plugin.integrity !== null && !sameDigest(plugin.integrity, found.treeDigest)) return false;
     return !(
       plugin.track &&
       this.inst.movedRefs?.[plugin.source] !== undefined &&
@@ -166,6 +168,11 @@ export class Case {
   pluginsDiffer(): boolean {
     const { install, uninstall } = this.pluginChanges();
     return install.length + uninstall.length > 0;
+  }
+
+  /** A plugin that changed is on disk, and in force only after a restart. */
+  restartDue(): boolean {
+    return !this.external && this.running && this.inst.restartDueSeq !== null;
   }
 
   /** Older incarnations of its name that are still being deleted. */

@@ -90,7 +90,7 @@ export function forgive(inst: Instance, name: ConcernName): void {
 }
 
 /** Somebody asked to try again, or what is wanted changed: the count starts anew, the last error stays until a success. */
-function pardon(inst: Instance, name: ConcernName): void {
+export function pardon(inst: Instance, name: ConcernName): void {
   const concern = inst.concerns[name];
   if (concern === undefined) return;
   if (concern.error === null) delete inst.concerns[name];

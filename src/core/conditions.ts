@@ -96,6 +96,12 @@ function configPersisted(c: Case): Finding {
 function pluginsInstalled(c: Case): Finding {
   const { install, uninstall } = c.pluginChanges();
   if (install.length + uninstall.length === 0) {
+    if (c.restartDue())
+      return [
+        'false',
+        'restart-due',
+        'every declared plugin is installed; one takes effect with the restart that is due',
+      ];
     return c.inst.spec.plugins.length === 0
       ? ['true', 'none-declared', 'no plugin is declared', c.inst.specAt]
       : ['true', 'installed', 'every declared plugin is installed'];

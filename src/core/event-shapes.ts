@@ -183,7 +183,12 @@ const isLook = (look: Data): boolean =>
 const isHashes = (hashes: unknown): boolean => isObject(hashes) && str(hashes.infra) && strOrNull(hashes.config);
 
 const isInstalled = (plugin: unknown): boolean =>
-  isObject(plugin) && str(plugin.source) && strOrNull(plugin.ref) && str(plugin.sha) && str(plugin.treeDigest);
+  isObject(plugin) &&
+  str(plugin.source) &&
+  strOrNull(plugin.ref) &&
+  str(plugin.sha) &&
+  str(plugin.treeDigest) &&
+  boolIfAny(plugin.restart);
 
 const isSpec = (spec: unknown): boolean =>
   isObject(spec) &&
@@ -325,7 +330,7 @@ const SHAPES: {
   'volume.removed': ['any', '{ target, volume, instance }', (d) => str(d.target) && str(d.volume) && str(d.instance)],
   'operation.ended': [
     'instance',
-    '{ operation, outcome, error?, saw?, config?, plugin?, probe? }',
+    '{ operation, outcome, error?, saw?, config?, plugin?, plugins?, probe? }',
     (d) =>
       str(d.operation) &&
       OUTCOMES.has(d.outcome) &&
@@ -333,6 +338,7 @@ const SHAPES: {
       (d.saw === undefined || (isObject(d.saw) && isLook(d.saw))) &&
       (d.config === undefined || isMapOf(d.config, str)) &&
       (d.plugin === undefined || isRemovedOrInstalled(d.plugin)) &&
+      (d.plugins === undefined || isListOf(d.plugins, isInstalled)) &&
       (d.probe === undefined || (isObject(d.probe) && isProbe(d.probe))),
   ],
   'agent.reported': ['instance', '{ report, … }', isReport],
@@ -343,7 +349,11 @@ const SHAPES: {
   'channel.up': ['any', '{ channel }', (d) => str(d.channel)],
   'channel.down': ['any', '{ channel, message }', (d) => str(d.channel) && str(d.message)],
   'plugins.observed': ['instance', '{ installed }', (d) => isListOf(d.installed, isInstalled)],
-  'plugin.ref-moved': ['any', '{ source, sha }', (d) => str(d.source) && str(d.sha)],
+  'plugin.ref-moved': [
+    'any',
+    '{ source, ref?, sha }',
+    (d) => str(d.source) && str(d.sha) && (d.ref === undefined || strOrNull(d.ref)),
+  ],
   'probe.answered': ['instance', '{ ok, message }', isProbe],
   'event.quarantined': ['any', '{ was, message }', (d) => str(d.was) && str(d.message)],
   'invariant.broken': [

@@ -130,6 +130,8 @@ export interface EventData {
     saw?: Look;
     config?: { applied?: string; observed?: string; persisted?: string };
     plugin?: InstalledPlugin | { source: string; removed: true };
+    /** What was read back from its box, where the operation made the box anew. */
+    plugins?: readonly InstalledPlugin[];
     probe?: { ok: boolean; message: string };
   };
   'agent.reported':
@@ -143,7 +145,8 @@ export interface EventData {
   'channel.up': { channel: string };
   'channel.down': { channel: string; message: string };
   'plugins.observed': { installed: readonly InstalledPlugin[] };
-  'plugin.ref-moved': { source: string; sha: string };
+  /** Without `ref`: whatever ref of that source is tracked. */
+  'plugin.ref-moved': { source: string; ref?: string | null; sha: string };
   'probe.answered': { ok: boolean; message: string };
   'event.quarantined': { was: string; message: string };
   /** A tick left an invariant broken that has a stated recovery (DESIGN §14): folding this begins it. Once per episode. */

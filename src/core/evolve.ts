@@ -8,10 +8,11 @@
  * A fold that throws is a fault of ours, and costs nobody but those whom its event is about: they are held as by a row that
  * cannot be read (L46). The same log breaks at the same place, so that this, too, replays.
  */
-import type { StoredEvent } from './events.ts';
+import { pardon } from './concern.ts';
+import type { EventData, StoredEvent } from './events.ts';
 import { recordFault } from './fault.ts';
 import { agentReported, healthChanged, workBegan, workEnded } from './fold/agent.ts';
-import { configObserved, mergeConfig } from './fold/delivered.ts';
+import { configObserved, mergeConfig, pluginsObserved } from './fold/delivered.ts';
 import { closeOperation, operationEnded } from './fold/operation.ts';
 import { resourceObserved } from './fold/resource.ts';
 import { rolloutBegins, rolloutGoesOn } from './fold/rollout.ts';
@@ -179,7 +180,7 @@ function foldInstance(state: FleetState, inst: Instance, event: StoredEvent): vo
       inst.config = mergeConfig(inst.config, { persisted: event.data.hash }, event.seq);
       return;
     case 'plugins.observed':
-      inst.plugins = event.data.installed;
+      pluginsObserved(inst, event.data.installed);
       return;
     case 'probe.answered':
       healthChanged(state, inst, event.data, event);
@@ -195,9 +196,14 @@ function foldInstance(state: FleetState, inst: Instance, event: StoredEvent): vo
   }
 }
 
-function refMoved(state: FleetState, inst: Instance, { source, sha }: { source: string; sha: string }): void {
-  if (!inst.spec.plugins.some((plugin) => plugin.track && plugin.source === source)) return;
+type Moved = EventData['plugin.ref-moved'];
+
+function refMoved(state: FleetState, inst: Instance, { source, ref, sha }: Moved): void {
+  const tracked = inst.spec.plugins.find((plugin) => plugin.track && plugin.source === source);
+  if (tracked === undefined || (ref !== undefined && ref !== tracked.ref)) return;
   inst.movedRefs = { ...inst.movedRefs, [source]: sha };
+  // What failed before is another plugin now.
+  pardon(inst, `plugin:${source}`);
   state.dirty.add(inst.uid);
 }
 

@@ -65,7 +65,7 @@ export function factText(event: StoredEvent): string {
     case 'plugins.observed':
       return `${event.data.installed.length} plugins are installed`;
     case 'plugin.ref-moved':
-      return `plugin ${event.data.source} is at ${event.data.sha} now`;
+      return `plugin ${event.data.source}${event.data.ref == null ? '' : `#${event.data.ref}`} is at ${event.data.sha} now`;
     case 'probe.answered':
       return probeText(event.data);
     case 'event.quarantined':

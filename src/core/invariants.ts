@@ -204,6 +204,7 @@ function unproved({ state, inst, now }: Seen): string | null {
   if (!c.external && c.infraDrift()) return 'it is RUNNING, and was made from another spec';
   if (c.configDiffers()) return 'it is RUNNING, and its config is not as declared';
   if (c.pluginsDiffer()) return 'it is RUNNING, and its plugins are not as declared';
+  if (c.restartDue()) return 'it is RUNNING, and a plugin waits for a restart';
   const liveness = c.liveness();
   return liveness === 'live' || liveness === 'undeclared' ? null : `it is RUNNING, and is ${liveness}`;
 }

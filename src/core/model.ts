@@ -5,6 +5,10 @@
  * Times are milliseconds since the epoch on the fleet's own clock (`…At`), spans end in `Ms`, `…Seq` is a position in its log.
  */
 
+import type { InstalledPlugin, PluginSpec } from './plugin-source.ts';
+
+export type { InstalledPlugin, PluginSpec };
+
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 export type JsonObject = { readonly [key: string]: Json };
 
@@ -34,13 +38,6 @@ export interface ConfigSpec {
   /** The channel's own settings (path, onChange, …), validated by the channel. */
   readonly settings: JsonObject;
   readonly value: Json;
-}
-
-export interface PluginSpec {
-  readonly source: string;
-  readonly ref: string | null;
-  readonly integrity: string | null;
-  readonly track: boolean;
 }
 
 export interface ExposeSpec {
@@ -238,13 +235,6 @@ export interface ConfigState {
   readonly seq: number;
 }
 
-export interface InstalledPlugin {
-  readonly source: string;
-  readonly ref: string | null;
-  readonly sha: string;
-  readonly treeDigest: string;
-}
-
 // ── what is being done ──────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Actions that the runtime carries out against the world. */
@@ -385,6 +375,8 @@ export interface Instance {
 
   config: ConfigState | null;
   plugins: readonly InstalledPlugin[] | null;
+  /** Since its present life began, a plugin changed that takes effect with a restart only: by this fact; null: none did. */
+  restartDueSeq: number | null;
   /** Tracked sources whose ref moved since they were installed: source → sha. */
   movedRefs: { readonly [source: string]: string } | null;
 

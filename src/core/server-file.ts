@@ -4,15 +4,17 @@
  * `allow` that is passed over is a hole.
  */
 import * as z from 'zod';
-import { SERVER_FILE_BYTES } from './limits.ts';
+import { MINUTE_MS, SECOND_MS, SERVER_FILE_BYTES } from './limits.ts';
 import { lineAt, toJson } from './manifest/nodes.ts';
 import { parseText } from './manifest/parse.ts';
 import { collectProblems, didYouMean, kindOf, listNames } from './manifest/problems.ts';
 import type { Path, Problem } from './manifest/problems.ts';
-import { nameSchema } from './manifest/schema.ts';
+import { durationSchema, nameSchema } from './manifest/schema.ts';
 import { checkShape } from './manifest/shape.ts';
 import { mergeLayers } from './manifest/templates.ts';
 import type { JsonObject } from './model.ts';
+import { isPattern } from './plugin-source.ts';
+import { parseDuration, parseSize } from './units.ts';
 
 export interface Listen {
   readonly host: string;
@@ -27,6 +29,7 @@ export interface ServerFile {
   /** Host names that requests may ask for besides loopback and the one listened on. */
   readonly allowedHosts: readonly string[];
   readonly allow: Allow;
+  readonly plugins: PluginSettings;
   readonly targets: ReadonlyMap<string, NamedTarget>;
   readonly retention: { readonly days: number; readonly events: number };
   readonly sentryDsn: string | null;
@@ -39,8 +42,23 @@ export interface Allow {
   /** Host folders that may be mounted, with all below them. */
   readonly hostMounts: readonly string[];
   readonly privileged: boolean;
-  /** Schemes of plugin sources; null: every one there is. */
+  /** Patterns of plugin sources, or whole schemes; null: every source there is. */
   readonly pluginSources: readonly string[] | null;
+  /** Plugins only by a whole sha, or with an integrity. */
+  readonly requirePinned: boolean;
+  /** Plugins from `git+http`, which nobody vouches for. */
+  readonly plainHttp: boolean;
+}
+
+/** Where plugins come from. */
+export interface PluginSettings {
+  /** Base addresses that `gitea://` and `github://` stand for, without a slash at the end. */
+  readonly gitea: string;
+  readonly github: string;
+  /** How often the refs of tracked plugins are looked up. */
+  readonly trackEveryMs: number;
+  /** What was fetched is kept up to this much. */
+  readonly cacheBytes: number;
 }
 
 export interface NamedTarget {
@@ -54,6 +72,12 @@ export type ReadServerFile =
 
 export const DEFAULT_LISTEN: Listen = { host: '127.0.0.1', port: 7717 };
 export const DEFAULT_RETENTION = { days: 30, events: 2_000_000 };
+export const DEFAULT_PLUGINS: PluginSettings = {
+  gitea: 'https://gitea.com',
+  github: 'https://github.com',
+  trackEveryMs: 5 * MINUTE_MS,
+  cacheBytes: 1024 ** 3,
+};
 
 /** `types`: the target types of this build. An empty text is a server with every default. Throws nothing. */
 export function readServerFile(text: string, types: ReadonlySet<string>): ReadServerFile {
@@ -92,6 +116,15 @@ const listenSchema = z
 
 const absolutePath = z.string().regex(/^\/(?!.*(^|\/)\.\.(\/|$))/, 'expected an absolute path without ".."');
 
+const baseSchema = z
+  .string()
+  .regex(
+    /^https?:\/\/[^\s/@?#]+(\/[^\s?#@]*)?$/,
+    'expected a URL such as "https://git.example.com", without a user in it',
+  );
+
+const CACHE_WORDS = 'expected a size with its unit, such as "1g", at least 1m';
+
 const fileSchema = z.strictObject({
   listen: listenSchema.optional(),
   proxyListen: listenSchema.optional(),
@@ -114,7 +147,28 @@ const fileSchema = z.strictObject({
     .strictObject({
       hostMounts: z.array(absolutePath).max(100, 'at most 100 folders').optional(),
       privileged: z.boolean().optional(),
-      pluginSources: z.array(z.string().min(1)).max(100, 'at most 100 schemes').optional(),
+      pluginSources: z
+        .array(z.string().refine(isPattern, 'expected a scheme or a pattern, such as "github" or "gitea://acme/**"'))
+        .max(100, 'at most 100 patterns')
+        .optional(),
+      requirePinned: z.boolean().optional(),
+      plainHttp: z.boolean().optional(),
+    })
+    .optional(),
+  plugins: z
+    .strictObject({
+      gitea: baseSchema.optional(),
+      github: baseSchema.optional(),
+      trackEvery: durationSchema
+        .refine(
+          (text) => (parseDuration(text) ?? 0) >= SECOND_MS,
+          "at least 1s: every look asks somebody else's server",
+        )
+        .optional(),
+      cache: z
+        .string(CACHE_WORDS)
+        .refine((text) => (parseSize(text) ?? 0) >= 1024 ** 2, CACHE_WORDS)
+        .optional(),
     })
     .optional(),
   targets: z.record(nameSchema, z.looseObject({ type: z.string().min(1) })).optional(),
@@ -152,7 +206,7 @@ function checkTarget(
 
 function withDefaults(document: z.infer<typeof fileSchema>): ServerFile {
   const listen = (document.listen === undefined ? null : parseListen(document.listen)) ?? DEFAULT_LISTEN;
-  const { allow = {}, retention = {} } = document;
+  const { allow = {}, plugins = {}, retention = {} } = document;
   const targets = Object.entries(document.targets ?? {}).map(([name, { type, ...settings }]): [string, NamedTarget] => [
     name,
     { type, settings: settings as JsonObject },
@@ -166,6 +220,14 @@ function withDefaults(document: z.infer<typeof fileSchema>): ServerFile {
       hostMounts: allow.hostMounts ?? [],
       privileged: allow.privileged ?? false,
       pluginSources: allow.pluginSources ?? null,
+      requirePinned: allow.requirePinned ?? false,
+      plainHttp: allow.plainHttp ?? false,
+    },
+    plugins: {
+      gitea: (plugins.gitea ?? DEFAULT_PLUGINS.gitea).replace(/\/+$/, ''),
+      github: (plugins.github ?? DEFAULT_PLUGINS.github).replace(/\/+$/, ''),
+      trackEveryMs: parseDuration(plugins.trackEvery ?? '') ?? DEFAULT_PLUGINS.trackEveryMs,
+      cacheBytes: parseSize(plugins.cache ?? '') ?? DEFAULT_PLUGINS.cacheBytes,
     },
     targets: new Map(targets),
     retention: { days: retention.days ?? DEFAULT_RETENTION.days, events: retention.events ?? DEFAULT_RETENTION.events },

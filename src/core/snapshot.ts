@@ -207,6 +207,7 @@ const BLANK: Instance = {
   work: { open: false, leaseUntil: null },
   config: null,
   plugins: null,
+  restartDueSeq: null,
   movedRefs: null,
   flaps: [],
   restarts: { crashes: 0, planned: 0 },

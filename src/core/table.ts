@@ -6,7 +6,8 @@
  * Rows are pure: they look at folded facts, and ask the time only through the case.
  */
 import type { Case } from './case.ts';
-import { UNSURE, type ConcernName, type OperationKind, type Phase } from './model.ts';
+import type { ConcernName, OperationKind, Phase } from './model.ts';
+import { failedBefore, PLUGINS_ROW } from './plugin-row.ts';
 
 export type RowId =
   | 'operating'
@@ -150,33 +151,6 @@ const CONFIG_ROW: Row = {
   facts: (c) => seqs(c.inst.specSeq, c.inst.config?.seq),
   unless: (c) =>
     c.inst.hashes.config === null ? 'no config is declared' : 'the declared config is in force and persisted',
-};
-
-const PLUGINS_ROW: Row = {
-  id: 'plugins',
-  sentence: 'Declared and installed plugins differ: each is installed or uninstalled, by its own concern.',
-  final: false,
-  on: 'both',
-  matches: (c) => c.pluginsDiffer(),
-  phase: () => 'DEGRADED',
-  proposals(c) {
-    const { install, uninstall } = c.pluginChanges();
-    const had = c.inst.plugins?.some(({ ref }) => ref !== UNSURE) ?? false;
-    const propose =
-      (type: 'install-plugin' | 'uninstall-plugin') =>
-      (source: string): Proposal => ({
-        type,
-        rule: 'plugins',
-        concern: `plugin:${source}`,
-        priority: UPDATE,
-        subject: source,
-        unstarted: !c.running,
-        disrupts: had,
-      });
-    return [...install.map(propose('install-plugin')), ...uninstall.map(propose('uninstall-plugin'))];
-  },
-  facts: (c) => seqs(c.inst.specSeq),
-  unless: (c) => (c.inst.spec.plugins.length === 0 ? 'no plugin is declared' : 'every declared plugin is installed'),
 };
 
 export const TABLE: readonly Row[] = [
@@ -350,7 +324,8 @@ export const TABLE: readonly Row[] = [
       };
       // It refused its config at the last start: the corrected one must be there before the next (L87).
       const refused = c.resource?.exit?.code === 78 && c.configUnpersisted();
-      return refused ? unstartedRepairs(c) : [...unstartedRepairs(c), start];
+      const repairs = unstartedRepairs(c).filter((repair) => !failedBefore(c, repair));
+      return refused ? repairs : [...repairs, start];
     },
     facts: (c) => seqs(c.inst.resource?.seq, c.inst.wakeSeq),
     unless: seen,

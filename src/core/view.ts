@@ -64,6 +64,8 @@ export interface PluginView {
   readonly source: string;
   readonly ref: string | null;
   readonly sha: string | null;
+  /** Of what is installed: what `integrity` would have to say. */
+  readonly treeDigest: string | null;
   readonly state: 'installed' | 'missing' | 'outdated' | 'undeclared' | 'working' | 'failed';
   readonly error: string | null;
 }
@@ -254,15 +256,17 @@ function pluginViews(c: Case): readonly PluginView[] {
       source: plugin.source,
       ref: plugin.ref,
       sha: there?.sha || null,
+      treeDigest: there?.treeDigest || null,
       ...stateOf(plugin.source, there !== undefined),
     };
   });
   const leftOver = found
     .filter((one) => uninstall.includes(one.source))
-    .map(({ source, ref, sha }): PluginView => ({
+    .map(({ source, ref, sha, treeDigest }): PluginView => ({
       source,
       ref: sure(ref),
       sha: sha || null,
+      treeDigest: treeDigest || null,
       ...stateOf(source, true),
     }));
   return [...declared, ...leftOver];

@@ -172,7 +172,10 @@ const AWAITS: { readonly [R in RowId]: (c: Case) => readonly string[] } = {
     'the config applied and persisted, once its gates are open',
     ...(c.configDrifted() && c.drift() === 'report' ? ['an operator: `drift` is report'] : []),
   ],
-  plugins: () => ['the plugins installed or uninstalled, once their gates are open'],
+  plugins: (c) => [
+    ...(c.pluginsDiffer() ? ['the plugins installed or uninstalled, once their gates are open'] : []),
+    ...(c.restartDue() ? ['the restart that its changed plugins need, once its gates are open'] : []),
+  ],
   'agent-degraded': () => ['the agent reporting itself well', 'an operator'],
   running: () => ['an exit, a drift or silence being seen', 'a new generation, or an operator'],
   unclassified: () => ['any fact about it'],

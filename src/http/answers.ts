@@ -104,7 +104,9 @@ const listedFields = {
       version: maybe,
     })
     .nullable(),
-  plugins: z.array(z.object({ source: z.string(), ref: maybe, sha: maybe, state: z.string(), error: maybe })),
+  plugins: z.array(
+    z.object({ source: z.string(), ref: maybe, sha: maybe, treeDigest: maybe, state: z.string(), error: maybe }),
+  ),
   restarts: z.object({ crashes: z.int(), planned: z.int() }),
 };
 export const listedInstance = says<InstanceView>()(z.object(listedFields).openapi('ListedInstance'));

@@ -8,8 +8,9 @@
  *  3. A verb ends soon after its signal aborts, by rejecting; it may have taken effect, and the next look tells.
  *  4. It touches only what carries this deployment's label and the asked uid.
  */
-import type { JsonObject, Look, OperationKind, Spec } from '../core/model.ts';
+import type { InstalledPlugin, JsonObject, Look, OperationKind, Spec } from '../core/model.ts';
 import type { FailureDetail } from '../core/events.ts';
+import type { PluginTree } from './plugin-source.ts';
 
 export class TargetError extends Error {
   override readonly name = 'TargetError';
@@ -125,13 +126,22 @@ export interface ConfigAbility {
   persist(subject: Subject, signal: AbortSignal): Promise<{ persisted: string }>;
 }
 
+/**
+ * Keeps plugins where the agent finds them, whether or not it runs. What is there is told by the box itself: a record of ours
+ * is no proof (L69).
+ */
 export interface PluginAbility {
-  install(
-    subject: Subject,
-    source: string,
-    signal: AbortSignal,
-  ): Promise<{ source: string; ref: string | null; sha: string; treeDigest: string }>;
+  /** Time between two looks at one instance, ms. */
+  readonly lookEveryMs: number;
+  /**
+   * Stages it beside, swaps it in at once, reads it back. Until the swap, and after any failure, the version before it is
+   * whole. The plugin of another source under its name is replaced if that is declared no more, and else a failure.
+   */
+  install(subject: Subject, tree: PluginTree, signal: AbortSignal): Promise<InstalledPlugin>;
+  /** Removes just what `install` brought from that source. Done already is done. */
   uninstall(subject: Subject, source: string, signal: AbortSignal): Promise<void>;
+  /** Read back: what is there whole. */
+  installed(subject: Subject, signal: AbortSignal): Promise<readonly InstalledPlugin[]>;
 }
 
 /** A data volume that no resource holds: it outlived its instance, and is kept until an operator says otherwise. */
@@ -157,6 +167,8 @@ export interface VolumesAbility {
 export interface TargetType {
   readonly type: string;
   readonly lifecycles: readonly ('hot' | 'lazy')[];
+  /** Its targets can deliver plugins. */
+  readonly plugins?: boolean;
   /** Checks and freezes the `run` section: defaults filled in, or every problem with its path below `run`. */
   run(
     raw: JsonObject,

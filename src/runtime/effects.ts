@@ -8,8 +8,9 @@
  *  3. No error is swallowed: every outcome is an `operation.ended`.
  */
 import type { DecidedAction, EventData, FailureDetail, NewEvent } from '../core/events.ts';
-import type { Instance, Look, Operation } from '../core/model.ts';
+import type { InstalledPlugin, Instance, Look, Operation, PluginSpec } from '../core/model.ts';
 import type { Clock } from '../ports/clock.ts';
+import type { PluginTree } from '../ports/plugin-source.ts';
 import { TargetError, type Subject, type Target } from '../ports/target.ts';
 import { withDeadline } from './deadline.ts';
 import { INSPECT_MS } from './limits.ts';
@@ -24,6 +25,8 @@ export interface EffectsWorld {
   /** Is there work for it that the log does not know yet? Asked at the moment of putting it to sleep (L57, L58). */
   workIsPending(uid: string): boolean;
   probe(inst: Instance, signal: AbortSignal): Promise<{ ok: boolean; message: string }>;
+  /** The checked tree of a declared plugin. */
+  plugin(declared: PluginSpec, signal: AbortSignal): Promise<PluginTree>;
   report(fact: NewEvent): void;
 }
 
@@ -92,6 +95,26 @@ export class Effects {
     this.running.set(operation.id, { controller, uid, ended });
   }
 
+  private async install(
+    target: Target,
+    subject: Subject,
+    inst: Instance,
+    source: string,
+    signal: AbortSignal,
+  ): Promise<InstalledPlugin> {
+    const box = able(target.plugins, 'plugins', inst);
+    const declared = inst.spec.plugins.find((plugin) => plugin.source === source);
+    if (declared === undefined)
+      throw new TargetError({ ...NOT_DECLARED, message: `plugin ${source} is declared no more` });
+    const tree = await this.world.plugin(declared, signal);
+    try {
+      signal.throwIfAborted();
+      return await box.install(subject, tree, signal);
+    } finally {
+      tree.release();
+    }
+  }
+
   /** Never rejects: a failure is an outcome. */
   private async outcome(inst: Instance, operation: Operation, signal: AbortSignal): Promise<Ended> {
     const { id } = operation;
@@ -133,7 +156,7 @@ export class Effects {
     const subject = NEEDS_SECRETS.has(kind) ? this.world.filled(inst) : this.world.subject(inst);
     switch (kind) {
       case 'provision':
-        return { saw: await target.provision(subject, { unstarted }, signal) };
+        return withPlugins(target, subject, inst, await target.provision(subject, { unstarted }, signal), signal);
       case 'start':
         return { saw: await target.start(subject, signal) };
       case 'stop':
@@ -146,7 +169,7 @@ export class Effects {
         signal.throwIfAborted();
         return { saw: await target.start(subject, signal) };
       case 'update':
-        return { saw: await target.update(subject, { unstarted }, signal) };
+        return withPlugins(target, subject, inst, await target.update(subject, { unstarted }, signal), signal);
       case 'destroy':
         return { saw: await target.destroy(subject, { data: inst.deletion?.data ?? 'keep' }, signal) };
       case 'apply-config':
@@ -154,9 +177,7 @@ export class Effects {
       case 'persist-config':
         return { config: await able(target.config, 'config', inst).persist(subject, signal) };
       case 'install-plugin':
-        return {
-          plugin: await able(target.plugins, 'plugins', inst).install(subject, operation.subject ?? '', signal),
-        };
+        return { plugin: await this.install(target, subject, inst, operation.subject ?? '', signal) };
       case 'uninstall-plugin': {
         const source = operation.subject ?? '';
         await able(target.plugins, 'plugins', inst).uninstall(subject, source, signal);
@@ -177,6 +198,27 @@ const NEEDS_SECRETS: ReadonlySet<Operation['kind']> = new Set([
   'apply-config',
   'persist-config',
 ]);
+
+/**
+ * What was made anew may lack what was installed before: its box is asked at once, so that what is missing goes in before the
+ * first start. A box that does not answer is asked again by whoever looks after plugins.
+ */
+async function withPlugins(
+  target: Target,
+  subject: Subject,
+  inst: Instance,
+  saw: Look,
+  signal: AbortSignal,
+): Promise<Success> {
+  if (target.plugins === undefined || (inst.plugins ?? []).length === 0) return { saw };
+  try {
+    return { saw, plugins: await target.plugins.installed(subject, signal) };
+  } catch {
+    return { saw };
+  }
+}
+
+const NOT_DECLARED = { class: 'conflict', fault: 'instance', code: 'not-declared' } as const;
 
 const BUSY: FailureDetail = {
   class: 'conflict',

@@ -10,6 +10,7 @@ import type { Violation } from '../core/invariants.ts';
 import { withSecrets } from '../core/manifest/references.ts';
 import type { FleetState, Instance } from '../core/model.ts';
 import type { Clock } from '../ports/clock.ts';
+import type { PluginSources } from '../ports/plugin-source.ts';
 import type { Store } from '../ports/store.ts';
 import { TargetError, type Subject } from '../ports/target.ts';
 import { Effects } from './effects.ts';
@@ -18,6 +19,7 @@ import { Episodes } from './episodes.ts';
 import { LivenessWatch, type Probe } from './liveness.ts';
 import type { Log } from './log.ts';
 import { FleetLoop, type TickReport } from './loop.ts';
+import { PluginWatch } from './plugin-watch.ts';
 import { SecretError, type Vault } from './secrets/vault.ts';
 import { shown } from './secrets/redactor.ts';
 import type { Targets } from './targets.ts';
@@ -29,6 +31,7 @@ export interface FleetWorld {
   readonly targets: Targets;
   readonly probe: Probe;
   readonly vault: Vault;
+  readonly plugins: PluginSources;
   /** What the runtime adds to an agent's environment. */
   env(fleet: string, inst: Instance): { readonly [name: string]: string };
   /** When it was last heard, in fleet time, as far as it was written down before our time. */
@@ -52,6 +55,7 @@ export class Fleet {
   /** What stands broken. */
   readonly episodes = new Episodes();
   private watch: LivenessWatch | null = null;
+  private pluginWatch: PluginWatch | null = null;
   private readonly listeners = new Set<(events: readonly StoredEvent[]) => void>();
   private over = false;
 
@@ -77,6 +81,7 @@ export class Fleet {
       filled: (inst) => this.filled(inst),
       workIsPending: (uid) => this.workIsPending(uid),
       probe: (inst, signal) => world.probe(inst, signal),
+      plugin: (declared, signal) => world.plugins.fetch({ ...declared, fleet: name }, signal),
       report: (fact) => this.report(fact),
     });
   }
@@ -98,6 +103,14 @@ export class Fleet {
     await this.loop.start(epoch, owner);
     await this.tidySecrets();
     this.watch = new LivenessWatch(this.loop, this.world.clock, this.world.probe);
+    const { clock, log, plugins: sources, targets } = this.world;
+    this.pluginWatch = new PluginWatch(this.loop, {
+      clock,
+      log,
+      sources,
+      target: (name) => targets.get(name),
+      subject: (inst) => this.subject(inst),
+    });
     this.attend();
   }
 
@@ -110,6 +123,7 @@ export class Fleet {
   async stop(): Promise<void> {
     this.over = true;
     this.watch?.stop();
+    this.pluginWatch?.stop();
     this.effects.abortAll();
     for (const observer of this.world.targets.all()) observer.leave(this.loop);
     await this.loop.stop();

@@ -79,6 +79,12 @@ export const VOLUMES_MS = 30_000;
 export const RETAINED_MS = 3_000;
 /** The look that is taken after an operation failed. */
 export const INSPECT_MS = 5_000;
+/** Boxes are read back this many at once per fleet, each within that time; and who is due is looked for this often, ms. */
+export const PLUGIN_LOOKS_AT_ONCE = 8;
+export const PLUGIN_LOOK_MS = 60_000;
+export const PLUGIN_WATCH_EVERY_MS = 1_000;
+/** Looking up what a tracked ref is now. */
+export const PLUGIN_RESOLVE_MS = 60_000;
 /** A health probe's own deadline. */
 export const PROBE_TIMEOUT_MS = 5_000;
 /** Health probes of one fleet at the same time. All that hang at once delay the next ones by `PROBE_TIMEOUT_MS`. */

@@ -84,6 +84,7 @@ describe('reading a stored row', () => {
     for (const sample of SAMPLE_EVENTS) {
       for (const key of Object.keys(sample.data)) {
         if (optional.has(key) && sample.type !== 'policy.changed') continue;
+        if (key === 'ref' && sample.type === 'plugin.ref-moved') continue;
         const data: { [key: string]: unknown } = { ...sample.data };
         delete data[key];
         assertQuarantined({ ...rowOf(sample), data: JSON.stringify(data) }, /does not hold/);

@@ -12,6 +12,7 @@ export function dockerType(extra: JsonObject = { init: true }): TargetTypeInfo {
   return {
     type: 'docker',
     lifecycles: ['hot', 'lazy'],
+    plugins: true,
     run(raw) {
       const problems: SectionProblem[] = [];
       if (typeof raw['image'] !== 'string') problems.push({ path: 'image', message: 'missing: say which image' });
@@ -28,6 +29,7 @@ export function dockerType(extra: JsonObject = { init: true }): TargetTypeInfo {
 export const processType: TargetTypeInfo = {
   type: 'process',
   lifecycles: ['hot', 'lazy'],
+  plugins: true,
   run(raw) {
     const problems: SectionProblem[] = [];
     if (!Array.isArray(raw['command'])) problems.push({ path: 'command', message: 'missing: say what to run' });

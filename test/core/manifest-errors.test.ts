@@ -399,9 +399,9 @@ refuses(
     config: { channel: file, path: "\${secret:llm}", value: { ok: "\${secret:llm}" } }
 `,
   [
-    ['instances.a.labels.k', 6, /only in run\.env and config\.value/],
-    ['instances.a.run.args[0]', 7, /only in run\.env and config\.value/],
-    ['instances.a.config.path', 8, /only in run\.env and config\.value/],
+    ['instances.a.labels.k', 6, /only in run\.env, config\.value and the header/],
+    ['instances.a.run.args[0]', 7, /only in run\.env, config\.value and the header/],
+    ['instances.a.config.path', 8, /only in run\.env, config\.value and the header/],
   ],
 );
 refuses(
@@ -507,7 +507,49 @@ const impossible: readonly (readonly [string, string, readonly Expected[], Manif
     'a plugin of a scheme that is not allowed',
     '  a: { target: docker, run: { image: x }, plugins: [\n    "file:/p"] }\n',
     [['instances.a.plugins[0]', 5, /not allowed here \(allow\.pluginSources\)/]],
-    contextOf({ pluginSchemes: new Set(['github']) }),
+    contextOf({ plugins: { sources: ['github'], requirePinned: false, plainHttp: false } }),
+  ],
+  [
+    'a plugin that is not allowed here, or not pinned',
+    '  a: { target: docker, run: { image: x }, plugins: [\n    "gitea://acme/x#main",\n    "gitea://acme-evil/x",\n' +
+      `    "gitea://acme/y#${'a'.repeat(40)}",\n    { source: "gitea://acme/z", integrity: "sha256:${'b'.repeat(64)}" },\n` +
+      '    "git+http://h/r" ] }\n',
+    [
+      ['instances.a.plugins[0]', 5, /must be pinned/],
+      ['instances.a.plugins[1]', 6, /not allowed here \(allow\.pluginSources\): there are gitea:\/\/acme/],
+      ['instances.a.plugins[4]', 9, /git\+http is not allowed here/],
+    ],
+    contextOf({ plugins: { sources: ['gitea://acme/**', 'git+http'], requirePinned: true, plainHttp: false } }),
+  ],
+  [
+    'a plugin source that could be taken for something else',
+    '  a: { target: docker, run: { image: x }, plugins: [\n    "gitea://acme",\n    "gitea://acme/../../etc",\n' +
+      '    "git+https://me:secret@h/r",\n    "git+ssh://-oProxyCommand=x/r",\n    "git+file:///srv/../etc",\n' +
+      '    "git+https://h/r#--upload-pack=x",\n    "git+https://h/r//../x" ] }\n',
+    [
+      ['instances.a.plugins[0]', 5, /owner\/repo/],
+      ['instances.a.plugins[1]', 6, /owner\/repo/],
+      ['instances.a.plugins[2]', 7, /must not carry a user or password/],
+      ['instances.a.plugins[3]', 8, /expected "git\+ssh/],
+      ['instances.a.plugins[4]', 9, /without "\.\."/],
+      ['instances.a.plugins[5]', 10, /no name of a branch/],
+      ['instances.a.plugins[6]', 11, /without "\.\."/],
+    ],
+  ],
+  [
+    'a header that would be in plain sight, or goes nowhere',
+    '  a: { target: docker, run: { image: x }, plugins: [\n    { source: "gitea://a/b", header: "Authorization: token abc" },\n' +
+      '    { source: "file:/p", header: "X: ${secret:llm}" },\n    { source: "gitea://a/c", header: "X: ${secret:nothing}" } ] }\n',
+    [
+      ['instances.a.plugins[0].header', 5, /in plain sight/],
+      ['instances.a.plugins[1].header', 6, /only be sent over HTTP/],
+      ['instances.a.plugins[2].header', 7, /no secret "nothing" is stored/],
+    ],
+  ],
+  [
+    'plugins where nobody can deliver them',
+    '  a: { target: external, heartbeat: { every: 30s },\n    plugins: ["gitea://a/b"] }\n',
+    [['instances.a.plugins', 5, /a target of type external cannot deliver plugins/]],
   ],
   [
     'a relative plugin folder',

@@ -58,7 +58,7 @@ test('the manifest of the design is read as it stands', () => {
       settings: { path: 'config.json', onChange: 'SIGHUP' },
       value: { greeting: 'hello', key: '${secret:llm}' },
     },
-    plugins: [{ source: 'git+file:///srv/plugins/notes', ref: 'v1', integrity: null, track: false }],
+    plugins: [{ source: 'git+file:///srv/plugins/notes', ref: 'v1', integrity: null, track: false, header: null }],
     expose: [{ port: 8787, path: '/telegram-webhook', auth: 'none' }],
     onSilent: null,
     onDegraded: null,
@@ -213,14 +213,20 @@ test('plugins are a source and a ref, whichever way they are written', () => {
     withInstances(
       '  a:\n    target: docker\n    run: { image: x }\n    plugins:\n' +
         '      - "github://acme/tools/sub#main"\n      - { source: "gitea://o/r", ref: v2, track: true }\n' +
-        '      - { source: "git+https://h/r#v3", integrity: "sha256-abcdefghijklmnop" }\n      - "file:/srv/p"\n',
+        '      - { source: "git+https://h/r#v3", integrity: "sha256:abababababababababababababababababababababababababababababababab" }\n      - "file:/srv/p"\n',
     ),
   ).specs.get('a')!;
   assert.deepEqual(spec.plugins, [
-    { source: 'github://acme/tools/sub', ref: 'main', integrity: null, track: false },
-    { source: 'gitea://o/r', ref: 'v2', integrity: null, track: true },
-    { source: 'git+https://h/r', ref: 'v3', integrity: 'sha256-abcdefghijklmnop', track: false },
-    { source: 'file:/srv/p', ref: null, integrity: null, track: false },
+    { source: 'github://acme/tools/sub', ref: 'main', integrity: null, track: false, header: null },
+    { source: 'gitea://o/r', ref: 'v2', integrity: null, track: true, header: null },
+    {
+      source: 'git+https://h/r',
+      ref: 'v3',
+      integrity: 'sha256:abababababababababababababababababababababababababababababababab',
+      track: false,
+      header: null,
+    },
+    { source: 'file:/srv/p', ref: null, integrity: null, track: false, header: null },
   ]);
 });
 
@@ -404,7 +410,11 @@ test('the core reads manifests without the world: no import of these files leave
   ];
   for (const file of files) {
     for (const [, from] of readFileSync(new URL(`${file}.ts`, folder), 'utf8').matchAll(/from '([^']+)'/g)) {
-      assert.match(from!, /^(\.\/[\w-]+\.ts|\.\.\/(hash|limits|model|units)\.ts|zod|yaml)$/, `${file}: ${from}`);
+      assert.match(
+        from!,
+        /^(\.\/[\w-]+\.ts|\.\.\/(hash|limits|model|plugin-source|plugin-tree|units)\.ts|zod|yaml)$/,
+        `${file}: ${from}`,
+      );
     }
   }
 });

@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DEFAULT_LISTEN, DEFAULT_RETENTION, parseListen, readServerFile } from '../../src/core/server-file.ts';
+import {
+  DEFAULT_LISTEN,
+  DEFAULT_PLUGINS,
+  DEFAULT_RETENTION,
+  parseListen,
+  readServerFile,
+} from '../../src/core/server-file.ts';
 import type { ServerFile } from '../../src/core/server-file.ts';
 
 const TYPES = new Set(['process', 'docker', 'external']);
@@ -22,7 +28,8 @@ const NOTHING_SAID: ServerFile = {
   proxyListen: { host: '127.0.0.1', port: 7718 },
   agentUrl: null,
   allowedHosts: [],
-  allow: { hostMounts: [], privileged: false, pluginSources: null },
+  allow: { hostMounts: [], privileged: false, pluginSources: null, requirePinned: false, plainHttp: false },
+  plugins: DEFAULT_PLUGINS,
   targets: new Map(),
   retention: { days: 30, events: DEFAULT_RETENTION.events },
   sentryDsn: null,
@@ -41,7 +48,9 @@ listen: 0.0.0.0:8000
 proxyListen: "[::1]:9000"
 agentUrl: https://holdfast.example/base
 allowedHosts: [Holdfast.Example, "[::1]"]
-allow: { hostMounts: [/srv/shared], privileged: true, pluginSources: [github, git+https] }
+allow:
+  { hostMounts: [/srv/shared], privileged: true, pluginSources: [github, "gitea://acme/**"], requirePinned: true, plainHttp: true }
+plugins: { gitea: "https://git.example/base/", github: "http://127.0.0.1:80", trackEvery: 1m, cache: 10m }
 targets:
   box1: { type: docker, host: "ssh://ops@box1" }
   docker: { type: docker, socket: /run/other.sock }
@@ -54,7 +63,19 @@ metrics: { perInstance: true }
       proxyListen: { host: '::1', port: 9000 },
       agentUrl: 'https://holdfast.example/base',
       allowedHosts: ['holdfast.example', '[::1]'],
-      allow: { hostMounts: ['/srv/shared'], privileged: true, pluginSources: ['github', 'git+https'] },
+      allow: {
+        hostMounts: ['/srv/shared'],
+        privileged: true,
+        pluginSources: ['github', 'gitea://acme/**'],
+        requirePinned: true,
+        plainHttp: true,
+      },
+      plugins: {
+        gitea: 'https://git.example/base',
+        github: 'http://127.0.0.1:80',
+        trackEveryMs: 60_000,
+        cacheBytes: 10 * 1024 ** 2,
+      },
       targets: new Map([
         ['box1', { type: 'docker', settings: { host: 'ssh://ops@box1' } }],
         ['docker', { type: 'docker', settings: { socket: '/run/other.sock' } }],

@@ -4,6 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { Case } from '../../src/core/case.ts';
+import { conditionsOf } from '../../src/core/conditions.ts';
 import { TABLE } from '../../src/core/table.ts';
 import { decided, outlook, phases } from '../support/decisions.ts';
 import { BEATS, config, external, HEALTH, lab, lazy, plugin, type Lab } from '../support/fleet.ts';
@@ -1077,6 +1079,214 @@ describe('row 19, plugins', () => {
     fleet.settle();
     assert.equal(fleet.phase('a'), 'RUNNING');
     assert.equal(fleet.inst('a').plugins?.[0]?.sha, 'abc');
+  });
+});
+
+describe('row 19, a plugin that takes effect with a restart only', () => {
+  const X = 'git+file:///x';
+  const Y = 'git+file:///y';
+  const Z = 'git+file:///z';
+
+  /** The operation in flight brings the plugin in, as its own manifest has it. */
+  function installs(fleet: Lab, restart: boolean, digest?: string): void {
+    const { operation, spec } = fleet.inst('a');
+    assert.equal(operation?.kind, 'install-plugin');
+    const source = operation.subject ?? '';
+    const ref = spec.plugins.find((one) => one.source === source)?.ref ?? null;
+    const treeDigest = digest ?? `tree-${ref}`;
+    fleet.put({
+      type: 'operation.ended',
+      ...fleet.of('a'),
+      data: { operation: operation.id, outcome: 'succeeded', plugin: { source, ref, sha: 's', treeDigest, restart } },
+    });
+    fleet.drain();
+  }
+
+  test('is followed by one restart for all that changed together', () => {
+    const fleet = up();
+    const before = fleet.state.seq;
+    fleet.declare('a', { plugins: [plugin(`${X}#v1`), plugin(`${Y}#v1`), plugin(`${Z}#v1`)] });
+    fleet.drain();
+    installs(fleet, true);
+    assert.equal(fleet.phase('a'), 'DEGRADED');
+    installs(fleet, true);
+    installs(fleet, false);
+    fleet.settle();
+    assert.deepEqual(decided(fleet, 'a', before), ['install-plugin', 'install-plugin', 'install-plugin', 'restart']);
+    assert.deepEqual([fleet.phase('a'), fleet.inst('a').restarts], ['RUNNING', { crashes: 0, planned: 1 }]);
+  });
+
+  test('when none of them needs it, nothing is restarted', () => {
+    const fleet = up();
+    fleet.declare('a', { plugins: [plugin(`${X}#v1`), plugin(`${Y}#v1`)] });
+    fleet.drain();
+    installs(fleet, false);
+    installs(fleet, false);
+    assert.deepEqual([fleet.phase('a'), fleet.inst('a').restarts.planned], ['RUNNING', 0]);
+  });
+
+  test('nor when what came is what was there, or when it does not run', () => {
+    const fleet = up();
+    fleet.declare('a', { plugins: [plugin(`${X}#v1`)] });
+    fleet.drain();
+    installs(fleet, true, 'same');
+    fleet.settle();
+    fleet.declare('a', { plugins: [plugin(`${X}#v2`)] });
+    fleet.drain();
+    installs(fleet, true, 'same');
+    assert.deepEqual([fleet.phase('a'), fleet.inst('a').restarts.planned], ['RUNNING', 1]);
+
+    const asleep = lab();
+    asleep.declare('a', lazy());
+    asleep.settle();
+    asleep.declare('a', { plugins: [plugin(`${X}#v1`)] });
+    asleep.drain();
+    assert.equal(asleep.inst('a').operation?.unstarted, true);
+    installs(asleep, true);
+    assert.deepEqual([asleep.phase('a'), asleep.operation('a')], ['SLEEPING', null]);
+  });
+
+  test('going away it needs a restart, too', () => {
+    const fleet = up();
+    fleet.declare('a', { plugins: [plugin(`${X}#v1`)] });
+    fleet.drain();
+    installs(fleet, true);
+    fleet.settle();
+    const before = fleet.state.seq;
+    fleet.declare('a', { plugins: [] });
+    fleet.settle();
+    assert.deepEqual(decided(fleet, 'a', before), ['uninstall-plugin', 'restart']);
+  });
+
+  test('does not wait for one that fails, nor does any start that comes between leave one due', () => {
+    const fleet = up();
+    fleet.declare('a', { plugins: [plugin(`${X}#v1`), plugin(`${Y}#gone`)] });
+    fleet.drain();
+    installs(fleet, true);
+    for (const _ of [1, 2]) {
+      assert.equal(fleet.inst('a').operation?.subject, Y);
+      fleet.fail('a');
+      fleet.drain();
+    }
+    assert.equal(fleet.operation('a'), 'restart', 'once the bad one has to wait');
+    fleet.settle();
+    fleet.exits('a');
+    fleet.settle();
+    assert.equal(fleet.inst('a').restartDueSeq, null);
+  });
+
+  test('a busy agent is waited for', () => {
+    const fleet = up({ heartbeat: BEATS });
+    fleet.report('a', 'busy');
+    fleet.declare('a', { plugins: [plugin(`${X}#v1`)] });
+    fleet.drain();
+    installs(fleet, true);
+    assert.deepEqual(outlook(fleet, 'a'), { row: 'plugins', phase: 'DEGRADED', does: null, hold: 'busy' });
+    const condition = conditionsOf(new Case(fleet.state, fleet.inst('a'), fleet.now)).find(
+      ({ type }) => type === 'PluginsInstalled',
+    );
+    assert.deepEqual([condition?.status, condition?.reason], ['false', 'restart-due']);
+    fleet.report('a', 'idle');
+    assert.equal(outlook(fleet, 'a').does, 'restart');
+  });
+});
+
+describe('row 19, what else makes a plugin differ', () => {
+  const X = 'git+file:///x';
+
+  test('L68 an integrity that what is installed does not have', () => {
+    const fleet = up({ plugins: [plugin(`${X}#v1`)] });
+    fleet.declare('a', { plugins: [{ ...plugin(`${X}#v1`), integrity: `sha256:${'a'.repeat(64)}` }] });
+    assert.equal(outlook(fleet, 'a').does, 'install-plugin');
+  });
+
+  test('a ref that moved is another matter for who tracks another ref of that source; and one that failed is tried anew', () => {
+    const fleet = lab();
+    fleet.declare('a', { plugins: [plugin(`${X}#main`, true)] });
+    fleet.declare('b', { plugins: [plugin(`${X}#next`, true)] });
+    fleet.drain();
+    fleet.succeed('a');
+    fleet.succeed('b');
+    fleet.settle();
+    fleet.put({ type: 'plugin.ref-moved', data: { source: X, ref: 'main', sha: 'abc' } });
+    assert.deepEqual([outlook(fleet, 'a').does, outlook(fleet, 'b').row], ['install-plugin', 'running']);
+    fleet.drain();
+    fleet.fail('a', { class: 'terminal', code: 'hostile' });
+    fleet.drain();
+    assert.equal(fleet.hold('a'), 'gave-up');
+    fleet.put({ type: 'plugin.ref-moved', data: { source: X, ref: 'main', sha: 'def' } });
+    assert.equal(outlook(fleet, 'a').does, 'install-plugin');
+  });
+
+  test('L69 what was made anew is believed as it was read back, and what it lacks goes in before the start', () => {
+    const fleet = up({ plugins: [plugin(`${X}#v1`)] });
+    fleet.seen('a', 'missing');
+    fleet.drain();
+    const before = fleet.state.seq;
+    const operation = fleet.inst('a').operation;
+    assert.equal(operation?.kind, 'provision');
+    const saw = { ...fleet.look('a', 'stopped'), ref: 'ref-2', infra: fleet.inst('a').hashes.infra };
+    fleet.put({
+      type: 'operation.ended',
+      ...fleet.of('a'),
+      data: { operation: operation.id, outcome: 'succeeded', saw, plugins: [] },
+    });
+    fleet.settle();
+    assert.deepEqual(decided(fleet, 'a', before), ['install-plugin unstarted', 'start']);
+    assert.equal(fleet.phase('a'), 'RUNNING');
+  });
+
+  test('one bad plugin of a rollout stays where it is tried first, and holds up no other there', () => {
+    const Y = 'git+file:///y';
+    const fleet = lab();
+    for (const name of ['a', 'b']) fleet.declare(name, { plugins: [plugin(`${X}#v1`), plugin(`${Y}#v1`)] }, 'one');
+    fleet.settle();
+    for (const name of ['a', 'b']) fleet.declare(name, { plugins: [plugin(`${X}#gone`), plugin(`${Y}#v2`)] }, 'two');
+    fleet.drain();
+    assert.equal(fleet.inst('a').operation?.subject, X);
+    fleet.fail('a', { class: 'terminal' });
+    fleet.drain();
+    fleet.succeed('a');
+    fleet.drain();
+    assert.deepEqual(
+      fleet.inst('a').plugins?.map(({ ref }) => ref),
+      ['unsure', 'v2'],
+    );
+    fleet.advance(20 * 60_000);
+    assert.deepEqual([fleet.operation('b'), fleet.hold('b')], [null, 'rollout-failed']);
+    fleet.advance(20 * 60_000);
+    assert.equal(fleet.inst('a').operation?.subject, X, 'and there it is tried again');
+  });
+
+  test('L69 what was lost comes back though the rollout failed', () => {
+    const fleet = up({ plugins: [plugin(`${X}#v1`), plugin('git+file:///y#v1')] });
+    fleet.declare('a', { run: { image: 'bot:2' } });
+    fleet.drain();
+    fleet.fail('a');
+    fleet.drain();
+    fleet.put({
+      type: 'plugins.observed',
+      ...fleet.of('a'),
+      data: { installed: fleet.inst('a').plugins?.slice(1) ?? [] },
+    });
+    fleet.advance(1);
+    assert.equal(fleet.state.rollout?.failures, 1);
+    assert.equal(fleet.operation('a'), 'install-plugin');
+  });
+
+  test('L82 one that failed before does not come before the start of what crashed', () => {
+    const fleet = up();
+    fleet.declare('a', { plugins: [plugin(`${X}#gone`)] });
+    fleet.drain();
+    fleet.fail('a');
+    fleet.drain();
+    fleet.fail('a');
+    fleet.advance(5_000);
+    fleet.fail('a');
+    fleet.now += 600_000;
+    fleet.exits('a');
+    fleet.drain();
+    assert.equal(fleet.operation('a'), 'start', 'though its backoff is over');
   });
 });
 

@@ -49,7 +49,9 @@ test('an instance is shown in the shape that clients rely on', () => {
       config: { declared: hashes.config, applied: hashes.config, observed: hashes.config, persisted: hashes.config },
     },
     heartbeat,
-    plugins: [{ source: 'git+file:///x', ref: 'v1', sha: 'sha-v1', state: 'installed', error: null }],
+    plugins: [
+      { source: 'git+file:///x', ref: 'v1', sha: 'sha-v1', treeDigest: 'tree-sha-v1', state: 'installed', error: null },
+    ],
     restarts: { crashes: 0, planned: 0 },
     spec: declared,
   });

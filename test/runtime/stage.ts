@@ -6,11 +6,13 @@ import type { By } from '../../src/core/events.ts';
 import type { Violation } from '../../src/core/invariants.ts';
 import type { TargetTypeInfo } from '../../src/core/manifest/context.ts';
 import type { Instance, Look } from '../../src/core/model.ts';
+import type { PluginSources } from '../../src/ports/plugin-source.ts';
 import type { Store } from '../../src/ports/store.ts';
 import type {
   ListedResource,
   Listing,
   LogsAbility,
+  PluginAbility,
   Subject,
   Target,
   TargetNotice,
@@ -39,6 +41,12 @@ export const FLEET = 'demo';
 export const BY: By = { token: 'test', via: 'test' };
 const STEP_MS = 50;
 
+const NO_PLUGINS: PluginSources = {
+  trackEveryMs: 60_000,
+  resolve: () => Promise.reject(new Error('this stage has no plugins')),
+  fetch: () => Promise.reject(new Error('this stage has no plugins')),
+};
+
 const TRAITS: TargetTraits = {
   type: 'fake',
   deadlinesMs: {},
@@ -62,6 +70,8 @@ class FakeTarget implements Target {
   listed: (signal: AbortSignal) => Promise<Listing> = async () => this.all();
   lists = 0;
   logs?: LogsAbility;
+  /** Where a test puts it. */
+  plugins?: PluginAbility;
   private lives = 0;
   private readonly tellers = new Set<(notice: TargetNotice) => void>();
 
@@ -175,6 +185,7 @@ interface StageAsk {
   readonly disk?: MemoryDisk;
   readonly owner?: string;
   readonly probe?: Probe;
+  readonly plugins?: PluginSources;
   readonly targets?: readonly string[];
   /** Metrics of each instance. */
   readonly perInstance?: boolean;
@@ -230,6 +241,7 @@ export class Stage {
       targets: this.observed,
       vault: this.vault,
       probe: ask.probe ?? (async () => ({ ok: true, message: 'ok' })),
+      plugins: ask.plugins ?? NO_PLUGINS,
       env: (fleet, inst) => this.registry.env(fleet, inst),
       lastSeen: (uid) => this.registry.lastSeen.at(uid),
       isVisited: () => false,
@@ -255,6 +267,7 @@ export class Stage {
     const type: TargetType = {
       type: 'fake',
       lifecycles: ['hot', 'lazy'],
+      plugins: true,
       run: (run) => ({ ok: true, run }),
       infra: (spec) => ({ run: spec.run }),
       create: () => new FakeTarget(),
@@ -273,6 +286,7 @@ export class Stage {
         ...[...this.fakes.keys()].map((name) => [name, type] as const),
       ]),
       channels: new Map(),
+      pluginPolicy: { sources: null, requirePinned: false, plainHttp: false },
       newId: () => `${ask.owner ?? 'u'}-${(this.ids += 1)}`.padStart(16, '0'),
       newSecret: () => `secret-${(this.ids += 1)}`,
       lag: () => this.lag,

@@ -113,6 +113,7 @@ export class Authority {
     if (found !== undefined) {
       this.halt(found, meant);
       this.resources.delete(uid);
+      this.disks.delete(uid);
     }
     return GONE;
   }

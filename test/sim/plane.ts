@@ -14,6 +14,7 @@ import { Targets } from '../../src/runtime/targets.ts';
 import { createMemoryStore, type MemoryDisk, type MemoryWrite } from '../../src/stores/memory.ts';
 import type { ClockScope } from './clock.ts';
 import type { Chance } from './prng.ts';
+import { simSources } from './sources.ts';
 import { simTarget, type Verb } from './target.ts';
 import type { SimWorld } from './world.ts';
 
@@ -55,6 +56,7 @@ export class Plane {
       log: silentLog,
       targets: this.targets,
       probe: (inst) => this.probe(inst.uid),
+      plugins: simSources(world, (run) => this.scope.hear(run)),
       env: () => ({}),
       isVisited: (uid) => world.visited.has(uid),
       ticked: (fleet, report) => {

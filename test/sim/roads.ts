@@ -1,6 +1,6 @@
 /**
  * Facts that parts of the runtime bring which this simulation has no other part for: work through the wake proxy, leases,
- * and what is seen of config and plugins at the agents. They come in by the same road as those, `loop.report`.
+ * and what is seen of config at the agents. They come in by the same road as those, `loop.report`.
  */
 import type { NewEvent } from '../../src/core/events.ts';
 import type { FleetState, Instance } from '../../src/core/model.ts';
@@ -11,7 +11,7 @@ import type { SimWorld } from './world.ts';
 
 const LOOK_EVERY_MS = 60_000;
 
-/** Tells what differs at the agents, as a channel's and a plugin's watcher do. */
+/** Tells what differs at the agents, as a channel's watcher does. */
 export function watchDrift(world: SimWorld, planes: Planes): void {
   const look = (): void => {
     const loop = planes.fleet?.loop;
@@ -30,15 +30,6 @@ function* drift(world: SimWorld, state: FleetState): Iterable<NewEvent> {
     const head = { instance: inst.name, uid: inst.uid };
     const inForce = configDrift(inst, resource);
     if (inForce !== null) yield { type: 'config.observed', ...head, data: { hash: inForce } };
-    if (pluginDrift(inst, resource))
-      yield { type: 'plugins.observed', ...head, data: { installed: installed(resource) } };
-    const moved = inst.spec.plugins.find(({ source, track }) => track && hasMoved(world, inst, source));
-    if (moved !== undefined)
-      yield {
-        type: 'plugin.ref-moved',
-        ...head,
-        data: { source: moved.source, sha: world.heads.get(moved.source) ?? '' },
-      };
   }
 }
 
@@ -48,20 +39,6 @@ function configDrift({ config, resource: seen }: Instance, resource: SimResource
   return resource.inForce !== null && resource.inForce !== (config.observed ?? config.applied)
     ? resource.inForce
     : null;
-}
-
-const installed = ({ disk }: SimResource): Instance['plugins'] & object =>
-  [...disk.plugins.values()].sort((a, b) => (a.source < b.source ? -1 : 1));
-
-const pluginDrift = ({ plugins }: Instance, resource: SimResource): boolean =>
-  plugins !== null &&
-  JSON.stringify(plugins.map(({ source, sha }) => [source, sha])) !==
-    JSON.stringify(installed(resource).map(({ source, sha }) => [source, sha]));
-
-function hasMoved(world: SimWorld, { plugins, movedRefs }: Instance, source: string): boolean {
-  const head = world.heads.get(source);
-  const known = movedRefs?.[source] ?? plugins?.find((one) => one.source === source)?.sha;
-  return head !== undefined && known !== undefined && known !== head;
 }
 
 /** A request through the proxy: work begins, and ends some time later; if its owner died, nobody says so. */

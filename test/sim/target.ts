@@ -102,13 +102,11 @@ export function simTarget(authority: Authority, world: TargetWorld, asker: Asker
   };
 
   const plugins: PluginAbility = {
-    install(subject, source, signal) {
+    lookEveryMs: 60_000,
+    install(subject, { source, ref, sha, treeDigest, restart }, signal) {
       const seen = authority.disk(subject.uid).writes;
+      const made = { source, ref, sha, treeDigest, restart };
       return act('install plugin', subject, signal, () => {
-        const declared = subject.spec.plugins.find((plugin) => plugin.source === source);
-        const ref = declared?.ref ?? null;
-        const sha = declared?.track === true ? (world.heads.get(source) ?? 'sha-0') : `sha-${ref}`;
-        const made = { source, ref, sha, treeDigest: `tree-${sha}` };
         authority.write(subject.uid, seen, (disk) => disk.plugins.set(source, made));
         return made;
       });
@@ -119,6 +117,17 @@ export function simTarget(authority: Authority, world: TargetWorld, asker: Asker
         authority.write(subject.uid, seen, (disk) => disk.plugins.delete(source));
       });
     },
+    installed: (subject, signal) =>
+      heard(
+        call(
+          world,
+          authority,
+          'look at plugins',
+          signal,
+          () => [...authority.disk(subject.uid).plugins.values()].sort((a, b) => (a.source < b.source ? -1 : 1)),
+          null,
+        ),
+      ),
   };
 
   return {

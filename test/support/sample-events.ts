@@ -33,7 +33,7 @@ const SAMPLE_LOOK: Look = {
 };
 
 const hashes = { infra: 'i1:abc', config: null };
-const plugin = { source: 'git+x', ref: 'v1', sha: 'aa', treeDigest: 'bb' };
+const plugin = { source: 'git+x', ref: 'v1', sha: 'aa', treeDigest: 'bb', restart: true };
 const exit = { code: 1, signal: null, oom: false, output: 'bye' };
 const one = { instance: 'scribe', uid: 'u1' };
 
@@ -101,7 +101,7 @@ export const SAMPLE_EVENTS: readonly NewEvent[] = [
   { type: 'channel.up', ...one, data: { channel: 'file' } },
   { type: 'channel.down', ...one, data: { channel: 'file', message: 'm' } },
   { type: 'plugins.observed', ...one, data: { installed: [plugin] } },
-  { type: 'plugin.ref-moved', ...one, data: { source: 'git+x', sha: 'cc' } },
+  { type: 'plugin.ref-moved', ...one, data: { source: 'git+x', ref: 'main', sha: 'cc' } },
   { type: 'probe.answered', ...one, data: { ok: true, message: '200' } },
   { type: 'invariant.broken', ...one, data: { invariant: 7, message: 'm', recovery: 'mark-dirty' } },
   { type: 'event.quarantined', ...one, data: { was: 'spec.applied', message: 'm' } },

@@ -47,7 +47,7 @@ export const config = (value: Json): ConfigSpec => ({ channel: 'file', settings:
 /** "git+file:///srv/notes#v1" */
 export function plugin(pinned: string, track = false): PluginSpec {
   const [source = pinned, ref = null] = pinned.split('#');
-  return { source, ref, integrity: null, track };
+  return { source, ref, integrity: null, track, header: null };
 }
 
 /** What needs a re-provision (run, lifecycle) and what can be applied to a running agent (config), as hashes. */

@@ -31,7 +31,32 @@ export function configObserved(state: FleetState, inst: Instance, observed: stri
   inst.config = mergeConfig(config, { observed, ...(enforced && foreign && { persisted: UNSURE }) }, seq);
 }
 
-export function mergePlugin(
+/**
+ * An operation brought a plugin, or took one away. What runs keeps what it has loaded: another content of one that says so is
+ * in force only after a restart.
+ */
+export function pluginChanged(
+  inst: Instance,
+  change: InstalledPlugin | { source: string; removed: true },
+  how: { readonly runs: boolean; readonly seq: number },
+): void {
+  const before = inst.plugins?.find((plugin) => plugin.source === change.source);
+  const same = !('removed' in change) && before?.treeDigest === change.treeDigest;
+  const needs = before?.restart === true || (!('removed' in change) && change.restart === true);
+  if (how.runs && needs && !same) inst.restartDueSeq = how.seq;
+  inst.plugins = mergePlugin(inst.plugins ?? [], change);
+}
+
+/** What a box says that is in it. What was on record, is declared and not there, was lost: to bring it back is no change. */
+export function pluginsObserved(inst: Instance, found: readonly InstalledPlugin[]): void {
+  const declared = new Set(inst.spec.plugins.map(({ source }) => source));
+  const lost = (inst.plugins ?? [])
+    .filter(({ source }) => declared.has(source) && !found.some((one) => one.source === source))
+    .map(({ source }) => inDoubt(null, source));
+  inst.plugins = [...found, ...lost].sort((a, b) => (a.source < b.source ? -1 : 1));
+}
+
+function mergePlugin(
   installed: readonly InstalledPlugin[],
   change: InstalledPlugin | { source: string; removed: true },
 ): readonly InstalledPlugin[] {

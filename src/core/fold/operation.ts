@@ -10,7 +10,7 @@ import { QUICK_FAILURE_MS } from '../limits.ts';
 import { livenessOf } from '../liveness.ts';
 import type { FleetState, Instance, Operation, OperationKind } from '../model.ts';
 import { probeAnswered } from './agent.ts';
-import { leaveInDoubt, mergeConfig, mergePlugin } from './delivered.ts';
+import { leaveInDoubt, mergeConfig, pluginChanged, pluginsObserved } from './delivered.ts';
 import { applyLook, awaited } from './resource.ts';
 import { rolloutFailed } from './rollout.ts';
 import { openBreaker, targetOf } from './target.ts';
@@ -197,7 +197,8 @@ function failed(
     },
     state.policy.giveUpAfter,
   );
-  if (error.class !== 'conflict') rolloutFailed(state, inst.uid);
+  // A plugin that cannot be had has disturbed nothing, and must not hold up the others; the rollout waits in vain for its proof.
+  if (error.class !== 'conflict' && operation.subject === null) rolloutFailed(state, inst.uid);
 }
 
 /** The life that it began has ended, and that end was counted: one failure, however many tell of it. */
@@ -225,11 +226,13 @@ function succeeded(
     case 'provision':
     case 'start':
       if (restarted) inst.restartAskedSeq = null;
+      if (data.plugins !== undefined) pluginsObserved(inst, data.plugins);
       break;
     case 'restart':
     case 'update':
       if (restarted) inst.restartAskedSeq = null;
       if (!operation.unstarted) inst.restarts = { ...inst.restarts, planned: inst.restarts.planned + 1 };
+      if (data.plugins !== undefined) pluginsObserved(inst, data.plugins);
       break;
     case 'sleep':
       if (!runs(inst)) fellAsleep(inst, operation);
@@ -247,7 +250,7 @@ function succeeded(
       break;
     case 'install-plugin':
     case 'uninstall-plugin':
-      if (data.plugin !== undefined) inst.plugins = mergePlugin(inst.plugins ?? [], data.plugin);
+      if (data.plugin !== undefined) pluginChanged(inst, data.plugin, { runs: runs(inst), seq: event.seq });
       if (operation.subject !== null && inst.movedRefs !== null) {
         const { [operation.subject]: _moved, ...rest } = inst.movedRefs;
         inst.movedRefs = Object.keys(rest).length === 0 ? null : rest;

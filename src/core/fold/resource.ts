@@ -146,6 +146,8 @@ function beginLife(inst: Instance, event: StoredEvent): void {
   if (inst.config !== null) inst.config = { ...inst.config, applied: inst.config.persisted, observed: null };
   inst.activeAt = event.at;
   inst.completed = false;
+  // It found every plugin as it is now.
+  inst.restartDueSeq = null;
   // A lazy one found running is adopted as awake, whoever woke it.
   if (inst.spec.lifecycle === 'lazy' && inst.desired === 'running') inst.awake = true;
   // It answers every restart asked so far; one asked while an operation is at work, only the next start answers (L30).

@@ -3,6 +3,7 @@
  * functions, so that reading stays pure. `TargetType` of `ports/target` fits `TargetTypeInfo` as it is.
  */
 import type { JsonObject, Lifecycle, Spec } from '../model.ts';
+import type { PluginPolicy } from '../plugin-source.ts';
 
 export interface ManifestContext {
   /** Named targets, built-in ones included: name → its type. */
@@ -21,8 +22,8 @@ export interface ManifestContext {
   readonly allowRelative: boolean;
   /** The fleet that this manifest was sent to, where that is said elsewhere (a URL). */
   readonly fleet?: string;
-  /** Schemes a plugin source may have; without it every one there is. */
-  readonly pluginSchemes?: ReadonlySet<string>;
+  /** What plugins may be declared; without it whatever can be. */
+  readonly plugins?: PluginPolicy;
 }
 
 export interface TargetTypeInfo {
@@ -32,6 +33,8 @@ export interface TargetTypeInfo {
   run(raw: JsonObject): { ok: true; run: JsonObject } | { ok: false; problems: readonly SectionProblem[] };
   /** What of a spec needs a re-provision when it changes. Lifecycle and type are counted in anyway. */
   infra(spec: Spec): JsonObject;
+  /** Its targets can deliver plugins. */
+  readonly plugins?: boolean;
   /** What a re-provision means for what runs; `recreate` where it is not said. */
   readonly infraEffect?: 'restart' | 'recreate';
 }
@@ -48,13 +51,3 @@ export interface SectionProblem {
   readonly path: string;
   readonly message: string;
 }
-
-/** Schemes of plugin sources (DESIGN §11). */
-export const PLUGIN_SCHEMES: ReadonlySet<string> = new Set([
-  'file',
-  'gitea',
-  'github',
-  'git+file',
-  'git+https',
-  'git+ssh',
-]);

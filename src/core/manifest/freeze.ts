@@ -36,7 +36,7 @@ export function freezeSpec(document: InstanceDocument, context: ManifestContext,
   checkSecrets(document, context, fail);
   const run = freezeRun(document, type, failOnce);
   const config = freezeConfig(document.config, context, failOnce);
-  const plugins = freezePlugins(document.plugins ?? [], context, fail);
+  const plugins = freezePlugins(document.plugins ?? [], type, context, fail);
   if (said.size > 0 || type === null || document.target === undefined) return null;
   const spec: Spec = {
     target: document.target,
@@ -154,6 +154,10 @@ function checkSecrets(document: InstanceDocument, context: ManifestContext, fail
   const places: readonly (readonly [Path, unknown])[] = [
     [['run', 'env'], document.run?.['env']],
     [['config', 'value'], document.config?.value],
+    ...(document.plugins ?? []).map((plugin, i): [Path, unknown] => [
+      ['plugins', i, 'header'],
+      typeof plugin === 'string' ? undefined : plugin.header,
+    ]),
   ];
   for (const [path, value] of places) eachSecret(value as Json | undefined, path, context.secrets, fail);
 }

@@ -48,7 +48,8 @@ export function infraPart(spec: Spec, type: TargetTypeInfo): JsonObject {
 
 /** Every secret that a spec refers to, by code unit. */
 export function secretsOf(spec: Spec): readonly string[] {
-  return secretNames([spec.run['env'] ?? null, spec.config?.value ?? null]);
+  const headers = spec.plugins.map(({ header }) => header ?? null);
+  return secretNames([spec.run['env'] ?? null, spec.config?.value ?? null, headers]);
 }
 
 function versionsOf(names: readonly string[], secrets: SecretVersionMap): { readonly [name: string]: number } {

@@ -9,7 +9,7 @@ import type { MapNode, Node, ScalarNode } from './nodes.ts';
 import { parseText } from './parse.ts';
 import { collectProblems } from './problems.ts';
 import type { Problem } from './problems.ts';
-import { hostPathStart } from './plugins.ts';
+import { hostPathStart } from '../plugin-source.ts';
 import { unescaped } from './references.ts';
 import { mergeLayers } from './templates.ts';
 

@@ -1,30 +1,37 @@
 /**
- * Declared plugins: `source#ref` as one string or as a map, each source once, from a scheme that may be used.
+ * Declared plugins: `source#ref` as one string or as a map, each source once, on a target that can deliver it, and as far as
+ * this server allows.
  */
 import type { PluginSpec } from '../model.ts';
+import { forbidden, hostPathStart, isRef, parseSource, PLUGIN_SCHEMES, schemeOf } from '../plugin-source.ts';
 import { isRelativePath, RELATIVE_WORDS } from './checks.ts';
 import type { FailAt } from './checks.ts';
-import { PLUGIN_SCHEMES } from './context.ts';
-import type { ManifestContext } from './context.ts';
+import type { ManifestContext, TargetTypeInfo } from './context.ts';
 import { didYouMean, listNames } from './problems.ts';
-import { unescaped } from './references.ts';
+import { secretNames, unescaped } from './references.ts';
 import type { InstanceDocument } from './schema.ts';
 
 type PluginDocument = NonNullable<InstanceDocument['plugins']>[number];
+type Fail = (key: string | null, message: string) => void;
 
 export function freezePlugins(
   documents: readonly PluginDocument[],
+  type: TargetTypeInfo | null,
   context: ManifestContext,
   fail: FailAt,
 ): readonly PluginSpec[] {
+  if (documents.length > 0 && type !== null && type.plugins !== true) {
+    fail(['plugins'], `a target of type ${type.type} cannot deliver plugins; declare none for it ("plugins: []")`);
+    return [];
+  }
   const seen = new Map<string, number>();
   const plugins: PluginSpec[] = [];
   for (const [i, document] of documents.entries()) {
-    const failHere = (key: string | null, message: string): void =>
+    const failHere: Fail = (key, message) =>
       fail(typeof document === 'string' || key === null ? ['plugins', i] : ['plugins', i, key], message);
     const plugin = freezePlugin(document, failHere);
     if (plugin === null) continue;
-    checkSource(plugin.source, context, (message) => failHere('source', message));
+    checkPlugin(plugin, context, failHere);
     const earlier = seen.get(plugin.source);
     if (earlier !== undefined) failHere('source', `said twice: plugins[${earlier}] has this source already`);
     else seen.set(plugin.source, i);
@@ -33,16 +40,7 @@ export function freezePlugins(
   return plugins;
 }
 
-/** Where the path begins in a source that lies on this host ("file:./x", "git+file:///x"); null for any other. */
-export function hostPathStart(source: string): number | null {
-  const found = /^(?:git\+)?file:(?:\/\/(?=\/))?/.exec(source);
-  return found === null ? null : found[0].length;
-}
-
-function freezePlugin(
-  document: PluginDocument,
-  fail: (key: string | null, message: string) => void,
-): PluginSpec | null {
+function freezePlugin(document: PluginDocument, fail: Fail): PluginSpec | null {
   const given = typeof document === 'string' ? { source: document } : document;
   const [source = '', inSource, ...more] = unescaped(given.source).split('#');
   if (more.length > 0 || inSource === '') {
@@ -58,27 +56,38 @@ function freezePlugin(
     ref: inSource ?? (given.ref === undefined ? null : unescaped(given.ref)),
     integrity: given.integrity ?? null,
     track: given.track ?? false,
+    header: given.header ?? null,
   };
 }
 
-function checkSource(source: string, context: ManifestContext, fail: (message: string) => void): void {
-  const allowed = context.pluginSchemes ?? PLUGIN_SCHEMES;
-  const scheme = /^([a-z][a-z0-9+.-]*):(?=.)/.exec(source)?.[1];
-  if (scheme === undefined) {
-    fail(`expected a source such as "git+https://host/repo#v1": it begins with one of ${listNames(allowed)}`);
-    return;
-  }
-  if (allowed.size === 0) {
-    fail('no target of this build can deliver plugins yet');
-    return;
-  }
-  if (!allowed.has(scheme)) {
-    const why = PLUGIN_SCHEMES.has(scheme) ? 'not allowed here (allow.pluginSources)' : 'not known';
-    fail(
-      `plugin sources of scheme "${scheme}" are ${why}${didYouMean(scheme, allowed) || `: there are ${listNames(allowed)}`}`,
-    );
+function checkPlugin(plugin: PluginSpec, context: ManifestContext, fail: Fail): void {
+  const { source, ref, header } = plugin;
+  const scheme = schemeOf(source);
+  if (scheme !== null && !PLUGIN_SCHEMES.has(scheme)) {
+    const hint = didYouMean(scheme, PLUGIN_SCHEMES) || `: there are ${listNames(PLUGIN_SCHEMES)}`;
+    fail('source', `plugin sources of scheme "${scheme}" are not known${hint}`);
     return;
   }
   const start = hostPathStart(source);
-  if (start !== null && isRelativePath(source.slice(start)) && !context.allowRelative) fail(RELATIVE_WORDS);
+  if (start !== null && isRelativePath(source.slice(start))) {
+    // The command line makes it absolute before it is sent.
+    if (!context.allowRelative) fail('source', RELATIVE_WORDS);
+    return;
+  }
+  const parsed = parseSource(source);
+  if (typeof parsed === 'string') {
+    fail('source', parsed);
+    return;
+  }
+  if (ref !== null && !isRef(ref)) fail('ref', `"${ref}" is no name of a branch, a tag or a commit`);
+  if (header !== null) checkHeader(header, scheme, fail);
+  const against = context.plugins === undefined ? null : forbidden(plugin, context.plugins);
+  if (against !== null) fail('source', against);
+}
+
+function checkHeader(header: string, scheme: string | null, fail: Fail): void {
+  if (scheme === null || !/^(?:gitea|github|git\+https?)$/.test(scheme))
+    fail('header', 'a header can only be sent over HTTP: to gitea, github, git+https or git+http');
+  if (secretNames(header).length === 0)
+    fail('header', 'a header that holds no secret is in plain sight: write "Authorization: token ${secret:NAME}"');
 }

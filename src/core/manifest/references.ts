@@ -3,7 +3,7 @@
  * stays a reference until the value is handed to the agent, `$${` is a literal "${". Anything else is an error, so that
  * a slip is never delivered as text.
  *
- * In `run.env` and `config.value`, the two places where secrets may stand, a spec keeps `$${` escaped, since otherwise
+ * In `run.env`, `config.value` and a plugin's `header`, where secrets may stand, a spec keeps `$${` escaped, since otherwise
  * a literal "${secret:x}" could not be told from a reference; `withSecrets` undoes it while it fills them in.
  */
 import type { Json } from '../model.ts';
@@ -39,7 +39,9 @@ export function fillIn(text: string, names: ReadonlyMap<string, string>, secrets
     if (!SECRET_NAME.test(secret)) {
       problems.push('a secret\'s name has letters, digits, "_", "." and "-", at most 63 of them');
     } else if (!secretsAllowed) {
-      problems.push('secrets are filled in only in run.env and config.value: elsewhere they would be in plain sight');
+      problems.push(
+        'secrets are filled in only in run.env, config.value and the header of a plugin: elsewhere they would be in plain sight',
+      );
     } else {
       secrets.push(secret);
     }
@@ -66,7 +68,7 @@ export function secretNames(value: Json): readonly string[] {
 }
 
 /**
- * The value as the agent gets it: references replaced, escapes undone. For `run.env` and `config.value` of a frozen
+ * The value as the agent gets it: references replaced, escapes undone. For `run.env`, `config.value` and headers of a frozen
  * spec, at the last moment; the result must not be stored, logged or hashed. `lookup` throws for what is not there.
  */
 export function withSecrets<T extends Json>(value: T, lookup: (name: string) => string): T {

@@ -7,6 +7,7 @@
  */
 import * as z from 'zod';
 import { MAX_SPAN_MS, NAME_CHARS } from '../limits.ts';
+import { isTreeDigest } from '../plugin-tree.ts';
 import { DURATION_PATTERN, formatDuration, parseDuration, parsePercent, PERCENT_PATTERN } from '../units.ts';
 
 export const MANIFEST_VERSION = 1;
@@ -90,9 +91,18 @@ const pluginSchema = z.union([
     ref: z.string().min(1).optional(),
     integrity: z
       .string()
-      .regex(/^sha(256|384|512)[-:][A-Za-z0-9+/=_-]{16,128}$/, 'expected "sha256-…"')
+      .refine(isTreeDigest, 'expected "sha256:" and 64 hex digits, as `describe` shows it of an installed plugin')
       .optional(),
     track: z.boolean().optional(),
+    header: z
+      .string()
+      .max(4_096, 'at most 4096 characters')
+      .regex(
+        /^[A-Za-z0-9-]+: *[\x21-\x7e][\x20-\x7e]*$/,
+        'expected one header, like "Authorization: token ${secret:NAME}"',
+      )
+      .optional()
+      .describe('For a private source: one HTTP header, with a secret in it'),
   }),
 ]);
 

@@ -18,7 +18,8 @@ export function mergeLayers(layers: readonly MapNode[], line: number): MapNode {
 
 /** May secrets stand here? `path` begins inside an instance. */
 export function secretsAllowedAt(path: Path): boolean {
-  return (path[0] === 'run' && path[1] === 'env') || inConfigValue(path);
+  const inHeader = path[0] === 'plugins' && path[2] === 'header';
+  return (path[0] === 'run' && path[1] === 'env') || inConfigValue(path) || inHeader;
 }
 
 /** The same tree with `${name}` and `${fleet}` filled in; shares every part without any. */

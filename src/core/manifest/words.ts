@@ -136,6 +136,7 @@ function livenessInWords(span: { everyMs: number; silentAfterMs: number; startGr
 
 function pluginInWords(plugin: PluginSpec): Json {
   const text = plugin.ref === null ? plugin.source : `${plugin.source}#${plugin.ref}`;
-  if (plugin.integrity === null && !plugin.track) return text;
-  return { source: text, integrity: plugin.integrity, track: plugin.track };
+  const { integrity, track, header } = plugin;
+  if (integrity === null && !track && header === null) return text;
+  return { source: text, integrity, track, ...(header !== null && { header }) };
 }

@@ -104,7 +104,7 @@ function verdictOf(fleet: Fleet, inst: Instance): 'succeeded' | 'failed' | 'held
 
 function asDeclared(fleet: Fleet, inst: Instance): boolean {
   const c = new Case(fleet.loop.state, inst, fleet.loop.time());
-  return !c.infraDrift() && !c.configUnpersisted() && !c.pluginsDiffer();
+  return !c.infraDrift() && !c.configUnpersisted() && !c.pluginsDiffer() && !c.restartDue();
 }
 
 const repairFailed = (inst: Instance): boolean =>
