@@ -2,8 +2,10 @@
  * The only wiring: which store, which targets, which clock. Everything above it sees ports.
  */
 import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
 import type { ChannelInfo, TargetTypeInfo } from '../core/manifest/context.ts';
 import { readServerFile, type ServerFile } from '../core/server-file.ts';
+import { openPluginSources } from '../plugins/sources.ts';
 import type { Store } from '../ports/store.ts';
 import type { Target, TargetType } from '../ports/target.ts';
 import { openStore } from '../stores/open.ts';
@@ -131,13 +133,26 @@ async function assemble(
   const pulse = new Pulse(clock);
   const { perInstance } = serverFile.metrics;
   const metrics = new Metrics({ clock, version: VERSION, perInstance, lag: () => pulse.lag() });
-  const runtime = new Runtime(`${process.pid}-${randomBytes(4).toString('hex')}`, {
+  const { pluginSources, requirePinned, plainHttp } = serverFile.allow;
+  const pluginPolicy = { sources: pluginSources, requirePinned, plainHttp };
+  const plugins = openPluginSources({
+    folder: join(folder.path, 'plugins'),
+    settings: serverFile.plugins,
+    policy: pluginPolicy,
+    secret: async (name, secret) => {
+      const fleet = runtime.fleet(name);
+      if (fleet === null) throw new Error(`fleet "${name}" is not owned just now`);
+      return fleet.secret(secret);
+    },
+  });
+  const runtime: Runtime = new Runtime(`${process.pid}-${randomBytes(4).toString('hex')}`, {
     store,
     clock,
     log,
     targets,
     vault,
     probe: httpProbe,
+    plugins,
     env: (fleet, inst) => registry.env(fleet, inst),
     lastSeen: (uid) => registry.lastSeen.at(uid),
     isVisited: (uid) => wake.isVisited(uid),
@@ -172,6 +187,7 @@ async function assemble(
     // Last: whatever the server file calls so, `external` means external.
     targetTypes: new Map<string, TargetTypeInfo>([...named, [externalType.type, externalType]]),
     channels: CHANNELS,
+    pluginPolicy,
     newId: () => randomBytes(8).toString('hex'),
     newSecret: () => randomBytes(32).toString('base64url'),
     lag: () => pulse.lag(),

@@ -2,6 +2,7 @@
  * What the composed runtime is made of: everything that `compose` (or the simulator) chooses, in one place.
  */
 import type { ChannelInfo, TargetTypeInfo } from '../core/manifest/context.ts';
+import type { PluginPolicy } from '../core/plugin-source.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Store } from '../ports/store.ts';
 import type { Log } from './log.ts';
@@ -23,6 +24,8 @@ export interface World {
   /** Named targets that manifests may use: name → type. */
   readonly targetTypes: ReadonlyMap<string, TargetTypeInfo>;
   readonly channels: ReadonlyMap<string, ChannelInfo>;
+  /** What plugins manifests may declare. */
+  readonly pluginPolicy: PluginPolicy;
   /** Fresh random ids, 16 hex digits; seeded in the simulator. */
   newId(): string;
   /** Fresh random secrets, base64url; never logged. */

@@ -94,6 +94,15 @@ function makeWorld(openTable: () => ProcessTable = openProcessTable, deployment:
       return custom({ command: script(does ?? { kind: 'runs' }, variant), stopTimeout: '1m' }, name);
     },
     recordFile: ({ fleet, instance, uid }) => join(dataDir, 'processes', 'process', fleet, `${instance}.${uid}.json`),
+    pluginFile: async (subject, path) => {
+      const file = join(world.recordFile(subject).replace(/json$/, 'plugins'), 'current', path);
+      return fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : null;
+    },
+    damage: async (subject, name) =>
+      fs.appendFileSync(
+        join(world.recordFile(subject).replace(/json$/, 'plugins'), 'current', name, 'plugin.json'),
+        ' ',
+      ),
     async kill(subject) {
       killGroup(pidOf(await world.target.inspect(subject, soon())));
     },
@@ -422,6 +431,7 @@ check('an agent gets a clean environment: the basics, what is declared, and its 
       ['HOLDFAST_FLEET', 'demo'],
       ['HOLDFAST_INSTANCE', 'agent'],
       ['HOLDFAST_LIFE', `1.1.${agent.infraHash}`],
+      ['HOLDFAST_PLUGINS', join(world.recordFile(agent).replace(/json$/, 'plugins'), 'current')],
       ['HOLDFAST_TARGET', 'process'],
       ['HOLDFAST_UID', agent.uid],
       ['HOLDFAST_URL', 'http://x'],

@@ -68,6 +68,7 @@ targetContract({
           env: {},
         };
       },
+      damage: async ({ uid }, name) => void authority.disk(uid).plugins.delete(`git+file:///srv/${name}`),
       kill: async ({ uid }) => authority.crash(found(uid).resource, exitOf(1)),
       remove: async ({ uid }) => authority.vanish(found(uid).resource),
       reopen: async () => open(),

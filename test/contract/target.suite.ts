@@ -7,8 +7,16 @@
  */
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
-import type { Look } from '../../src/core/model.ts';
-import { TargetError, type Subject, type Target, type TargetNotice } from '../../src/ports/target.ts';
+import type { InstalledPlugin, Look } from '../../src/core/model.ts';
+import type { PluginTree } from '../../src/ports/plugin-source.ts';
+import {
+  TargetError,
+  type PluginAbility,
+  type Subject,
+  type Target,
+  type TargetNotice,
+} from '../../src/ports/target.ts';
+import { pluginTree } from '../support/plugin-trees.ts';
 
 /** What the agent of a subject does once it runs. Each life first writes the line `hello VARIANT`. */
 export type Doing =
@@ -27,6 +35,8 @@ export interface SubjectAsk {
   readonly does?: Doing;
   /** Another variant is another infra hash, and what the agent says. */
   readonly variant?: string;
+  /** It declares plugins, so that there is a place for them. */
+  readonly plugins?: boolean;
 }
 
 /** One deployment in a place of its own, for one test. */
@@ -43,6 +53,10 @@ export interface TargetWorld {
   /** A target of another deployment at the same authority. */
   stranger(): Promise<Target>;
   /** The agent's data, if resources have any. */
+  /** What lies in its box of plugins, if it is real: a file by its path below `$HOLDFAST_PLUGINS`, null for none. */
+  readonly pluginFile?: (subject: Subject, path: string) => Promise<string | null>;
+  /** Damages an installed plugin of that name, behind the target's back. */
+  readonly damage?: (subject: Subject, name: string) => Promise<void>;
   readonly data?: { write(subject: Subject, text: string): Promise<void>; read(subject: Subject): Promise<string> };
   cleanup(): Promise<void>;
 }
@@ -59,6 +73,14 @@ export interface TargetFactory {
 }
 
 const POLL_MS = 5;
+
+const TREE = { 'deep/er/x.txt': 'x', 'run.sh': { program: '#!/bin/sh' }, again: { link: 'run.sh' } } as const;
+
+/** Without the flag where it says nothing. */
+const plain = ({ restart, ...plugin }: InstalledPlugin): InstalledPlugin => ({
+  ...plugin,
+  ...(restart === true && { restart }),
+});
 
 export function targetContract(factory: TargetFactory): void {
   const patienceMs = factory.patienceMs ?? 10_000;
@@ -352,6 +374,106 @@ export function targetContract(factory: TargetFactory): void {
       await again.close();
     }
   });
+
+  const box = ({ target }: TargetWorld): PluginAbility => {
+    assert.ok(target.plugins && target.traits.abilities.includes('plugins'), 'it cannot deliver plugins');
+    return target.plugins;
+  };
+  const asInstalled = ({ source, ref, sha, treeDigest, restart }: PluginTree): InstalledPlugin => ({
+    source,
+    ref,
+    sha,
+    treeDigest,
+    ...(restart && { restart }),
+  });
+
+  promise('L83 plugins go into what never ran, and into what runs, and disturb neither', async (world, signal) => {
+    const plugins = box(world);
+    const agent = world.subject({ plugins: true });
+    const trees = [pluginTree('notes', { files: TREE }), pluginTree('search', { restart: true })];
+    await world.target.provision(agent, { unstarted: true }, signal);
+    assert.deepEqual(await plugins.installed(agent, signal), []);
+    for (const [at, tree] of trees.entries()) {
+      if (at === 1) await world.target.start(agent, signal);
+      const before = await world.target.inspect(agent, signal);
+      const made = await plugins.install(agent, tree, signal);
+      assert.deepEqual(plain(made), asInstalled(tree));
+      assert.deepEqual(await world.target.inspect(agent, signal), before);
+    }
+    assert.deepEqual((await plugins.installed(agent, signal)).map(plain), trees.map(asInstalled));
+    if (world.pluginFile) {
+      assert.equal(await world.pluginFile(agent, 'notes/deep/er/x.txt'), 'x');
+      assert.match((await world.pluginFile(agent, 'search/plugin.json')) ?? '', /"name":"search"/);
+    }
+    for (const tree of trees) tree.release();
+  });
+
+  promise(
+    'L68 another version takes the place of the one before; what is uninstalled is gone, and nothing else',
+    async (world, signal) => {
+      const plugins = box(world);
+      const agent = world.subject({ plugins: true });
+      const one = pluginTree('notes', { ref: 'v1', files: { 'old.txt': 'old', 'a.txt': 'one' } });
+      const two = pluginTree('notes', { ref: 'v2', files: { 'a.txt': 'two' } });
+      const other = pluginTree('search');
+      await world.target.provision(agent, { unstarted: true }, signal);
+      for (const tree of [one, other, two, two]) await plugins.install(agent, tree, signal);
+      assert.deepEqual((await plugins.installed(agent, signal)).map(plain), [two, other].map(asInstalled));
+      if (world.pluginFile) {
+        assert.equal(await world.pluginFile(agent, 'notes/a.txt'), 'two');
+        assert.equal(await world.pluginFile(agent, 'notes/old.txt'), null);
+      }
+      for (let i = 0; i < 2; i += 1) await plugins.uninstall(agent, two.source, signal);
+      assert.deepEqual((await plugins.installed(agent, signal)).map(plain), [asInstalled(other)]);
+      if (world.pluginFile) {
+        assert.equal(await world.pluginFile(agent, 'notes/a.txt'), null);
+        assert.notEqual(await world.pluginFile(agent, 'search/plugin.json'), null);
+      }
+      for (const tree of [one, two, other]) tree.release();
+    },
+  );
+
+  promise(
+    'L69 what was damaged behind our back does not count as installed, and is mended by installing it again',
+    async (world, signal) => {
+      const plugins = box(world);
+      const agent = world.subject({ plugins: true });
+      const [bad, good] = [pluginTree('notes'), pluginTree('search')];
+      await world.target.provision(agent, { unstarted: true }, signal);
+      for (const tree of [bad, good]) await plugins.install(agent, tree, signal);
+      assert.ok(world.damage, 'this world cannot damage a plugin');
+      await world.damage(agent, 'notes');
+      assert.deepEqual((await plugins.installed(agent, signal)).map(plain), [asInstalled(good)]);
+      await plugins.install(agent, bad, signal);
+      assert.deepEqual((await plugins.installed(agent, signal)).map(plain), [bad, good].map(asInstalled));
+      for (const tree of [bad, good]) tree.release();
+    },
+  );
+
+  promise(
+    'plugins outlive an update, the loss of the resource and another target object; not a destruction',
+    async (world, signal) => {
+      const agent = world.subject({ plugins: true });
+      const tree = pluginTree('notes');
+      await world.target.provision(agent, { unstarted: false }, signal);
+      await box(world).install(agent, tree, signal);
+      await world.target.update(world.subject({ plugins: true, variant: 'two' }), { unstarted: false }, signal);
+      assert.deepEqual((await box(world).installed(agent, signal)).map(plain), [asInstalled(tree)]);
+      await world.remove(agent);
+      await until('it is missing', async () => (await world.target.inspect(agent, signal)).state === 'missing');
+      await world.target.provision(agent, { unstarted: true }, signal);
+      const again = await world.reopen();
+      try {
+        assert.deepEqual((await again.plugins?.installed(agent, signal))?.map(plain), [asInstalled(tree)]);
+      } finally {
+        await again.close();
+      }
+      await world.target.destroy(agent, { data: 'keep' }, signal);
+      await world.target.provision(agent, { unstarted: true }, signal);
+      assert.deepEqual(await box(world).installed(agent, signal), []);
+      tree.release();
+    },
+  );
 
   promise('what can never be started fails for good, with words', async (world, signal) => {
     const agent = world.subject({ does: { kind: 'impossible' } });

@@ -148,7 +148,7 @@ function refusedYaml(text: string): string[] {
             [processType, dockerType, externalType].map((type) => [type.type, type]),
           ),
           channels: new Map(),
-          secrets: new Map(),
+          secrets: new Map([['gitea', 1]]),
           unsetSecrets: 'refuse',
           allowRelative: false,
         })

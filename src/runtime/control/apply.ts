@@ -65,8 +65,7 @@ function contextOf(world: World, fleetName: string | null, state: FleetState | n
     // Before the fleet is known nothing can be missed; it is read again when it is.
     unsetSecrets: fleetName === null && state === null ? 'allow' : 'refuse',
     revealed: (text) => world.vault.redactor.find(text),
-    // No target delivers plugins yet: a declared one would keep its instance degraded for ever.
-    pluginSchemes: new Set<string>(),
+    plugins: world.pluginPolicy,
     allowRelative: false,
     ...(fleetName !== null && { fleet: fleetName }),
   };

@@ -38,6 +38,12 @@ export const TAIL_MAX_BYTES = 8 * 1024 * 1024;
 export const LOG_CHUNK_BYTES = 64 * 1024;
 export const LOG_FOLLOW_POLL_MS = 100;
 
+/** Putting one plugin where the agent finds it, the fetch of it included. */
+export const PLUGIN_DEADLINE_MS = 150_000;
+export const PLUGIN_LOOK_EVERY_MS = 30_000;
+/** Files of plugins whose digests are remembered, about 200 bytes each. */
+export const PLUGIN_FILES_REMEMBERED = 200_000;
+
 /** The kernel's own bound for one argument or `NAME=value` (MAX_ARG_STRLEN), less the final NUL. */
 export const ARGUMENT_BYTES = 128 * 1024 - 1;
 export const COMMAND_ITEMS = 1_000;

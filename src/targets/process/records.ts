@@ -8,7 +8,8 @@
  *    mark. (No fsync: what a power cut could take, it takes from the processes as well.)
  *  - The folder itself is made once. Gone later, it is an error, never an empty listing (L72).
  *
- * Layout: `<dataDir>/processes/<target>/<fleet>/<instance>.<uid>.json`, beside it `.log` and `.previous.log`.
+ * Layout: `<dataDir>/processes/<target>/<fleet>/<instance>.<uid>.json`, beside it `.log`, `.previous.log` and
+ * `.plugins/`.
  */
 import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -50,6 +51,8 @@ export interface RecordFiles {
   readonly record: string;
   readonly log: string;
   readonly previousLog: string;
+  /** A folder: the box of its plugins. */
+  readonly plugins: string;
 }
 
 export interface Records {
@@ -75,7 +78,12 @@ export function openRecords(dataDir: string, target: string, deployment: string)
 
   function files(name: RecordName): RecordFiles {
     const stem = join(folder, fileSafe(name.fleet), `${fileSafe(name.instance)}.${fileSafe(name.uid)}`);
-    return { record: `${stem}.json`, log: `${stem}.log`, previousLog: `${stem}.previous.log` };
+    return {
+      record: `${stem}.json`,
+      log: `${stem}.log`,
+      previousLog: `${stem}.previous.log`,
+      plugins: `${stem}.plugins`,
+    };
   }
 
   /** null: no such file, or another deployment's. */

@@ -13,6 +13,7 @@ import type { JsonObject, Look } from '../../core/model.ts';
 import type {
   Listing,
   LogsAbility,
+  PluginAbility,
   Subject,
   Target,
   TargetNotice,
@@ -25,8 +26,10 @@ import { hostIdentity } from './identity.ts';
 import * as limits from './limits.ts';
 import { Lives, type Settled } from './lives.ts';
 import { createLocks, type Locks } from '../locks.ts';
+import { pluginBox } from '../plugin-box.ts';
 import { cutLog, readLog } from './logs.ts';
 import { lookOf, MISSING } from './looks.ts';
+import { openBoxes, type BoxDrives } from './plugins.ts';
 import { openRecords, type ProcessRecord, type RecordName, type Records } from './records.ts';
 import { runOf } from './run.ts';
 import { agentEnvironment, commandProblem } from './spawn.ts';
@@ -53,12 +56,14 @@ const TRAITS: TargetTraits = {
     destroy: STOP_MS,
     restart: RESTART_MS,
     update: RESTART_MS,
+    'install-plugin': limits.PLUGIN_DEADLINE_MS,
+    'uninstall-plugin': limits.PLUGIN_DEADLINE_MS,
   },
   graceMs: limits.OPERATION_GRACE_MS,
   maxInFlight: limits.MAX_IN_FLIGHT,
   sweepEveryMs: limits.SWEEP_EVERY_MS,
   sweepDeadlineMs: limits.SWEEP_DEADLINE_MS,
-  abilities: ['logs', 'watch'],
+  abilities: ['logs', 'watch', 'plugins'],
 };
 
 export function openProcessTarget(options: ProcessTargetOptions): Target {
@@ -74,6 +79,7 @@ class ProcessTarget implements Target {
   readonly #records: Records;
   readonly #lives: Lives;
   readonly #locks: Locks = createLocks();
+  readonly #boxes: BoxDrives = openBoxes();
   readonly #watchers = new Set<(notice: TargetNotice) => void>();
   /** Lives that are not our children, by uid: only a poll tells of their end. */
   readonly #adopted = new Map<string, { readonly name: RecordName; readonly pid: number }>();
@@ -180,6 +186,8 @@ class ProcessTarget implements Target {
       else await this.#lives.endMarked(subject.uid, signal);
       this.#records.remove(subject);
       this.#adopted.delete(subject.uid);
+      const { plugins } = this.#records.files(subject);
+      hostWork(`remove the plugins ${plugins}`, () => this.#boxes.remove(plugins));
       if (how.data === 'delete') this.#removeLogs(subject);
       const left = await this.#find(subject, signal);
       if (left)
@@ -187,6 +195,12 @@ class ProcessTarget implements Target {
       return MISSING;
     });
   }
+
+  readonly plugins: PluginAbility = pluginBox(limits.PLUGIN_LOOK_EVERY_MS, (subject, signal, work) =>
+    this.#locks.hold(`plugins ${subject.uid}`, signal, () =>
+      work(this.#boxes.drive(this.#records.files(subject).plugins)),
+    ),
+  );
 
   readonly watch: WatchAbility = (deployment, tell) => {
     if (deployment !== this.#deployment) return () => undefined;
@@ -252,7 +266,9 @@ class ProcessTarget implements Target {
   /** `clear`: it was just seen that nothing carries the mark of this uid. */
   async #begin(record: ProcessRecord, subject: Subject, clear: boolean, signal: AbortSignal): Promise<Look> {
     if (!clear) await this.#lives.endMarked(subject.uid, signal);
-    return lookOf(await this.#lives.begin(record, subject, runOf(subject.spec), signal));
+    const HOLDFAST_PLUGINS = this.#boxes.pathFor(this.#records.files(subject).plugins);
+    const told = { ...subject, env: { ...subject.env, HOLDFAST_PLUGINS } };
+    return lookOf(await this.#lives.begin(record, told, runOf(subject.spec), signal));
   }
 
   #blank(subject: Subject): ProcessRecord {

@@ -8,6 +8,7 @@ import { openProcessTarget, refuseSettings } from './target.ts';
 export const processType: TargetType = {
   type: 'process',
   lifecycles: ['hot', 'lazy'],
+  plugins: true,
   run: freezeRun,
   infra: infraOf,
   create(settings, { deployment, dataDir, name }) {
