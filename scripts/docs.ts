@@ -7,10 +7,15 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { decisionTableMarkdown } from '../src/core/decision-table.ts';
 import { dashboardJson } from './dashboard.ts';
+import { DEBUGGING, debuggingPage } from './debugging.ts';
+import { STUCK } from './stuck-logs.ts';
 
-const PAGES: readonly { readonly path: string; readonly make: () => string }[] = [
+const PAGES: readonly { readonly path: string; readonly make: () => string | Promise<string> }[] = [
   { path: 'docs/decision-table.md', make: decisionTableMarkdown },
   { path: 'deploy/grafana/holdfast.json', make: dashboardJson },
+  ...STUCK,
+  // Behind the logs that its commands look at.
+  { path: DEBUGGING, make: debuggingPage },
 ];
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -19,7 +24,7 @@ let stale = 0;
 
 for (const { path, make } of PAGES) {
   const file = join(root, path);
-  const made = make();
+  const made = await make();
   if (read(file) === made) {
     console.log(`${path}: up to date`);
   } else if (check) {

@@ -27,7 +27,14 @@ import type { Verb } from '../core/events.ts';
 import type { Json, JsonObject } from '../core/model.ts';
 import { formatDuration } from '../core/units.ts';
 import type { Endpoint } from './discover.ts';
-import { APPLY_DEADLINE_MS, CALL_DEADLINE_MS, OBSERVE_DEADLINE_MS, PAGE_ROWS, WAIT_MARGIN_MS } from './limits.ts';
+import {
+  APPLY_DEADLINE_MS,
+  CALL_DEADLINE_MS,
+  OBSERVE_DEADLINE_MS,
+  PAGE_ROWS,
+  QUIET_MS,
+  WAIT_MARGIN_MS,
+} from './limits.ts';
 import { narratedReplay, type ReplayBody } from './replaying.ts';
 import { createTransport, parse, problemOf, type Query } from './transport.ts';
 import { watchEvents } from './watch.ts';
@@ -117,6 +124,8 @@ export function createClient(
       call<SecretResult>('PUT', `${fleetPath(fleet)}/secrets/${encodeURIComponent(name)}`, { json: { value } }),
     deleteSecret: (fleet: string, name: string) =>
       call<undefined>('DELETE', `${fleetPath(fleet)}/secrets/${encodeURIComponent(name)}`),
+    exportLog: (fleet: string, from: string | null) =>
+      stream(`${fleetPath(fleet)}/log`, { query: { from }, headers: { accept: 'application/x-ndjson' } }, QUIET_MS),
     volumes: (fleet: string) => list<Volume>(`${fleetPath(fleet)}/volumes`),
     removeVolume: (fleet: string, name: string) =>
       call<Volume>('DELETE', `${fleetPath(fleet)}/volumes/${encodeURIComponent(name)}`),

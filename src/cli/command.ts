@@ -2,7 +2,9 @@
  * How a command is declared and what it is given: the options that all share, a context that connects only when asked,
  * and exit codes as values. A command returns its exit code; it throws a `Failure`.
  */
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import type { Archive } from './archive.ts';
 import { createClient, type Client } from './client.ts';
 import { discover } from './discover.ts';
 import { Failure } from './failure.ts';
@@ -14,6 +16,8 @@ export interface Settings {
   readonly data?: string;
   readonly fleet?: string;
   readonly output?: string;
+  /** An exported log to look at in place of a server. */
+  readonly log?: string;
 }
 
 /** What a command works with. */
@@ -83,7 +87,13 @@ export function declare<O extends object>(session: Session, parent: Command, dec
     if (settings.output !== undefined && settings.output !== 'json' && settings.output !== 'table') {
       throw new Failure('usage', `-o knows "json" and "table", not ${JSON.stringify(settings.output)}`);
     }
-    session.code = await run(contextOf(session, settings), command.args, options, session);
+    const file = settings.log ?? (session.io.env['HOLDFAST_LOG'] || null);
+    const archive = file === null || !shared.includes('fleet') ? null : await opened(resolve(session.io.cwd, file));
+    try {
+      session.code = await run(contextOf(session, settings, archive), command.args, options, session);
+    } finally {
+      await archive?.close();
+    }
   });
   return command;
 }
@@ -93,12 +103,20 @@ export function declareGroup(parent: Command, name: string, description: string,
   return parent.command(name).description(description).helpGroup(group);
 }
 
-function contextOf(session: Session, settings: Settings): Context {
-  const { io } = session;
+/** Only who asks for it pays for a server's worth of code. */
+async function opened(file: string): Promise<Archive> {
+  const { openArchive } = await import('./archive.ts');
+  return openArchive(file);
+}
+
+function contextOf(session: Session, settings: Settings, archive: Archive | null): Context {
+  // In an exported log it is always the time at which it was exported.
+  const io = archive === null ? session.io : { ...session.io, now: () => archive.now };
   const data = settings.data ?? null;
   const fleetAsked = settings.fleet ?? (io.env['HOLDFAST_FLEET'] || null);
   let client: Client | null = null;
-  const connect = (): Client => (client ??= createClient(discover(io, data), io.signal(), io.delay));
+  const connect = (): Client =>
+    (client ??= createClient(archive?.endpoint ?? discover(io, data), io.signal(), io.delay));
   return {
     io,
     json: session.json,

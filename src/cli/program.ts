@@ -15,6 +15,7 @@ import { registerFleets } from './commands/fleets.ts';
 import { registerGates } from './commands/gates.ts';
 import { registerGet } from './commands/get.ts';
 import { registerHistory } from './commands/history.ts';
+import { registerLogFile } from './commands/log-file.ts';
 import { registerLogs } from './commands/logs.ts';
 import { registerApply } from './commands/apply.ts';
 import { registerOrphans } from './commands/orphans.ts';
@@ -73,6 +74,7 @@ function createSession(io: Io): Session {
     .option('--data <folder>', 'data folder of the server (default: the nearest .holdfast/ upwards)')
     .option('--fleet <name>', 'fleet meant (default: HOLDFAST_FLEET, or the only one)')
     .option('-o, --output <format>', '"json": what the API answers, for programs')
+    .option('--log <file>', 'look at an exported log instead of a server (or HOLDFAST_LOG)')
     .addHelpText('after', AFTER)
     .showSuggestionAfterError()
     .exitOverride();
@@ -99,6 +101,7 @@ function createSession(io: Io): Session {
     registerDelete,
     registerGates,
     registerDebug,
+    registerLogFile,
     registerOrphans,
     registerSecret,
     registerVolumes,

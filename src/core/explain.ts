@@ -8,23 +8,39 @@ import { applies, judge } from './decide.ts';
 import type { StoredEvent } from './events.ts';
 import { factText, foldedFact } from './fact-text.ts';
 import { Slots } from './gates.ts';
-import type { FleetState, Hold, Phase } from './model.ts';
+import type { FleetState, Hold, Instance, Phase } from './model.ts';
 import { TABLE } from './table.ts';
 import { iso } from './time.ts';
-import { holdView, type HoldView } from './view.ts';
-import { awaits, holdWords } from './words.ts';
+import { errorView, holdView, lastErrorOf, type ErrorView, type HoldView } from './view.ts';
+import { awaits, holdWords, phaseText } from './words.ts';
 
 export { factText } from './fact-text.ts';
 export { holdText, phaseText, reasonText } from './words.ts';
 
 export interface Why {
   readonly instance: string;
+  readonly target: string;
   readonly phase: Phase;
+  /** What the phase means. */
+  readonly phaseText: string;
+  /** Since when it is in that phase; null while that is not in the log yet. */
+  readonly since: string | null;
   readonly rule: string;
   readonly text: string;
+  readonly operation: {
+    readonly kind: string;
+    readonly attempt: number;
+    readonly startedAt: string;
+    readonly deadlineAt: string;
+    /** Since when it is being called off. */
+    readonly abortedAt: string | null;
+  } | null;
+  readonly lastError: ErrorView | null;
   readonly facts: readonly FactView[];
   readonly rejected: readonly { readonly rule: string; readonly because: string }[];
   readonly hold: HoldView | null;
+  /** Who holds it, and since when, where an operator does. */
+  readonly heldBy: { readonly who: string | null; readonly at: string; readonly target: string | null } | null;
   /** What would be done now if this were a tick; null: nothing. */
   readonly action: { readonly type: string; readonly rule: string } | null;
   readonly wouldChange: readonly string[];
@@ -62,21 +78,45 @@ export function why(
   const alarm = agenda?.alarm(uid) ?? null;
   return {
     instance: inst.name,
+    target: inst.spec.target,
     phase,
+    phaseText: phaseText(phase),
+    since: phase === inst.phase ? iso(inst.phaseSince) : null,
     rule: row.id,
     text: row.sentence,
+    operation: operationNow(inst),
+    lastError: errorView(lastErrorOf(state, inst)),
     facts: row.facts(c).map((seq) => {
       const event = events.get(seq);
       const fact =
-        event === undefined ? foldedFact(state, inst, seq) : { type: event.type, at: event.at, text: factText(event) };
+        event === undefined
+          ? foldedFact(state, inst, seq)
+          : { type: event.type, at: event.at, text: factText(event, inst.uid) };
       return { seq, type: fact.type, ageMs: Math.max(0, now - fact.at), text: fact.text };
     }),
     rejected: rejectedBefore(c, row.id),
     hold: holdView(hold),
+    heldBy: hold?.reason === 'operator-hold' ? heldBy(state, inst, hold) : null,
     action: proposal && { type: proposal.type, rule: proposal.rule },
-    wouldChange: wouldChange(c, row.id, hold, alarm),
+    wouldChange: wouldChange(c, row.id, hold),
     nextLookAt: alarm === null ? null : iso(alarm),
   };
+}
+
+function operationNow({ operation }: Instance): Why['operation'] {
+  if (operation === null) return null;
+  const { kind, attempt, startedAt, deadlineAt, abort } = operation;
+  return { kind, attempt, startedAt: iso(startedAt), deadlineAt: iso(deadlineAt), abortedAt: abort && iso(abort.at) };
+}
+
+function heldBy(state: FleetState, inst: Instance, hold: Hold): Why['heldBy'] {
+  const found = state.holds.find(
+    ({ reason, target, instances }) =>
+      reason === hold.detail &&
+      (target === null || target === inst.spec.target) &&
+      (instances === null || instances.includes(inst.name)),
+  );
+  return found === undefined ? null : { who: found.by, at: iso(found.at), target: found.target };
 }
 
 /** The rows above the one that speaks, each with why it did not. */
@@ -93,8 +133,7 @@ function rejectedBefore(c: Case, rule: string): readonly { rule: string; because
   return rejected;
 }
 
-function wouldChange(c: Case, rule: string, hold: Hold | null, alarm: number | null): readonly string[] {
+function wouldChange(c: Case, rule: string, hold: Hold | null): readonly string[] {
   const lifts = hold === null ? [] : [holdWords(hold).lifts];
-  const next = alarm === null ? [] : [`time: it is looked at again at ${iso(alarm)}`];
-  return [...lifts, ...awaits(rule, c), ...next];
+  return [...lifts, ...awaits(rule, c)];
 }

@@ -5,8 +5,8 @@ import type { EventData, Recovery, StoredEvent } from './events.ts';
 import { exitText } from './exits.ts';
 import type { Exit, FleetState, Instance, ResourceState } from './model.ts';
 
-/** For people; nothing may be parsed out of it. */
-export function factText(event: StoredEvent): string {
+/** For people; nothing may be parsed out of it. With `uid`, a tick says what it decided of that one. */
+export function factText(event: StoredEvent, uid: string | null = null): string {
   switch (event.type) {
     case 'owner.started':
       return `${event.data.owner} took the fleet over (epoch ${event.data.epoch})`;
@@ -73,7 +73,7 @@ export function factText(event: StoredEvent): string {
     case 'invariant.broken':
       return `invariant ${event.data.invariant} did not hold, a fault of Holdfast: ${event.data.message}; ${RECOVERY_TEXT[event.data.recovery]}`;
     case 'tick.decided':
-      return `a tick decided ${event.data.actions.length} actions and ${event.data.transitions.length} transitions`;
+      return tickText(event.data, uid);
     case 'flap.observed':
       return `${event.data.kind}: ${exitText(event.data.exit)}`;
   }
@@ -84,6 +84,15 @@ const RECOVERY_TEXT: { readonly [R in Recovery]: string } = {
   hold: 'all who share it are held',
   'mark-dirty': 'it is looked at again',
 };
+
+function tickText({ actions, transitions }: EventData['tick.decided'], uid: string | null): string {
+  if (uid === null) return `a tick decided ${actions.length} actions and ${transitions.length} transitions`;
+  const decided = [
+    ...actions.filter((action) => action.uid === uid).map(({ type, rule }) => `${type} (row "${rule}")`),
+    ...transitions.filter((change) => change.uid === uid).map(({ from, to }) => `${from} → ${to}`),
+  ];
+  return decided.length === 0 ? 'a tick was decided' : `it was decided: ${decided.join(', ')}`;
+}
 
 const byWhom = (event: StoredEvent): string => {
   if (event.by === undefined) return '';

@@ -186,7 +186,7 @@ const isoOrNull = (at: number | null): string | null => (at === null ? null : is
 export const holdView = (hold: Hold | null): HoldView | null =>
   hold && { reason: hold.reason, text: holdText(hold), until: isoOrNull(hold.until) };
 
-const errorView = (error: LastError | null): ErrorView | null =>
+export const errorView = (error: LastError | null): ErrorView | null =>
   error && {
     code: error.code,
     message: error.message,

@@ -230,12 +230,29 @@ export const why = says<Why>()(
   z
     .object({
       instance: z.string(),
+      target: z.string(),
       phase,
+      phaseText: z.string(),
+      since: time.nullable(),
       rule: z.string(),
       text: z.string(),
+      operation: z
+        .object({
+          kind: z.string(),
+          attempt: z.int(),
+          startedAt: time,
+          deadlineAt: time,
+          abortedAt: time.nullable(),
+        })
+        .nullable(),
+      lastError,
       facts: z.array(z.object({ seq: z.int(), type: z.string(), ageMs: z.number(), text: z.string() })),
       rejected: z.array(z.object({ rule: z.string(), because: z.string() })),
       hold,
+      heldBy: z
+        .object({ who: maybe, at: time, target: maybe })
+        .nullable()
+        .openapi({ description: 'Where an operator holds it' }),
       action: z
         .object({ type: z.string(), rule: z.string() })
         .nullable()

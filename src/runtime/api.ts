@@ -294,6 +294,8 @@ export interface Control {
     signal: AbortSignal,
     progress: (progress: ReplayProgress) => void,
   ): Promise<JsonObject>;
+  /** The log as lines of a file (`core/log-file`), redacted; from a place on, or whole. */
+  exportLog(fleet: string, from: number | string | null): Promise<AsyncIterable<string>>;
   orphans(fleet: string): Promise<readonly Orphan[]>;
   /** Kills what nobody declares, on the operator's word; refuses when more than half of what is seen is unrecognised. */
   pruneOrphans(fleet: string, expected: number, by: By): Promise<readonly Orphan[]>;

@@ -114,6 +114,12 @@ export class Fleet {
     this.attend();
   }
 
+  /** To be looked at only: it is over before it begins. */
+  async open(now: number): Promise<void> {
+    this.over = true;
+    await this.loop.open(now);
+  }
+
   /** It has ended, or is ours no more: nothing is folded or done by it any longer. */
   get ended(): boolean {
     return this.over;

@@ -110,16 +110,32 @@ export class FleetLoop {
     this.state = emptyState(fleet);
   }
 
-  /** Reads the log, takes it over under `epoch`, and says so in it. */
-  async start(epoch: number, owner: string): Promise<void> {
-    const { store, clock } = this.world;
-    this.epoch = epoch;
-    const snapshot = await store.snapshot(this.fleet);
+  /** Reads the log to look at it as it was at `now`: nothing is taken over, time stands still, and it never ticks. */
+  async open(now: number): Promise<void> {
+    this.ended = true;
+    await this.load();
+    this.epoch = this.state.epoch;
+    this.now = () => Math.max(now, this.state.at);
+    this.lastTickMono = this.world.clock.mono();
+    for (const uid of this.state.instances.keys()) this.state.dirty.add(uid);
+    // So that it can be told when each would be looked at again.
+    this.agenda.done(this.state, plan(this.state, this.agenda, this.now()).decision.looks);
+  }
+
+  private async load(): Promise<void> {
+    const snapshot = await this.world.store.snapshot(this.fleet);
     if (snapshot !== null) {
       this.state = thaw(snapshot.body, snapshot.logic);
       this.snapshotSeq = snapshot.seq;
     }
     await this.catchUp();
+  }
+
+  /** Reads the log, takes it over under `epoch`, and says so in it. */
+  async start(epoch: number, owner: string): Promise<void> {
+    const { store, clock } = this.world;
+    this.epoch = epoch;
+    await this.load();
     this.now = fleetClock(clock, this.state.at);
     // As a tick, since that is fenced: one who was overtaken while it read must not say that it owns the fleet.
     await store.tick(this.fleet, epoch, this.state.seq, this.now, (fresh) => {

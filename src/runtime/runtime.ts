@@ -52,6 +52,13 @@ export class Runtime {
     for (const { fleet } of all) await this.take(fleet);
   }
 
+  /** Opens a fleet of the store to be looked at, as it was at `now`; nobody's lease is touched. */
+  async open(name: string, now: number): Promise<void> {
+    const fleet = new Fleet(name, this.world);
+    await fleet.open(now);
+    this.owned.set(name, { fleet, epoch: fleet.loop.epoch, ready: true, cancelExpiry: () => undefined });
+  }
+
   fleets(): readonly Fleet[] {
     return [...this.owned.values()].filter(({ ready }) => ready).map(({ fleet }) => fleet);
   }

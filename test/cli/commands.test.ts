@@ -38,7 +38,7 @@ const EXPECTED: readonly Expected[] = [
   },
   {
     command: 'why scribe',
-    says: /scribe is PENDING, by row "start"[\s\S]*held \(backoff\)[\s\S]*#17 {2}resource.observed, 1s before[\s\S]*operating {2}no operation[\s\S]*- the backoff runs out/,
+    says: /scribe is PENDING for 5m: it needs work.*\nRow "start"[\s\S]*Held \(backoff\)[\s\S]*#17 {2}resource.observed, 1s before[\s\S]*- the backoff runs out[\s\S]*holdfast logs scribe --previous[\s\S]*operating {2}no operation/,
     json: (v: { rule: string }) => v.rule === 'start',
   },
   {
@@ -54,7 +54,7 @@ const EXPECTED: readonly Expected[] = [
   },
   {
     command: 'events',
-    says: /#17 .*#18 .*#19 .*other: silent.*#20/s,
+    says: /#17 .*#18 .*#19 .*other: fell silent.*#20/s,
     json: (v: { items: unknown[] }) => v.items.length === 4,
   },
   {

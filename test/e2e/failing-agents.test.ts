@@ -154,7 +154,10 @@ describe('an agent', () => {
     const [first, second, third] = flaps.map(({ at }) => Date.parse(at));
     assert.ok(second! - first! < 900, 'the first is healed at once');
     assert.ok(third! - second! >= 900, 'the next waits');
-    assert.match((await plane.cli('why', 'looper', '--fleet', 'loop')).out, /ERROR, by row "gave-up"[^]*reconcile/);
+    assert.match(
+      (await plane.cli('why', 'looper', '--fleet', 'loop')).out,
+      /looper is ERROR [^]*Row "gave-up"[^]*holdfast reconcile looper/,
+    );
   });
 
   describe('lost together with many', () => {

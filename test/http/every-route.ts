@@ -51,6 +51,7 @@ export const EVERY_ROUTE: readonly RouteCase[] = [
   { method: 'GET', path: '/v1/fleets/{fleet}/events', scope: 'read' },
   { method: 'GET', path: '/v1/fleets/{fleet}/watch', scope: 'read' },
   { method: 'POST', path: '/v1/fleets/{fleet}/debug/reconcile-dry-run', scope: 'read' },
+  { method: 'GET', path: '/v1/fleets/{fleet}/log', scope: 'read' },
   { method: 'POST', path: '/v1/fleets/{fleet}/debug/replay-events', scope: 'read', body: {} },
   { method: 'GET', path: '/v1/fleets/{fleet}/orphans', scope: 'read' },
   { method: 'GET', path: '/v1/fleets/{fleet}/volumes', scope: 'read' },

@@ -11,6 +11,10 @@ const forever = new AbortController().signal;
 const dryRun = (stage: Stage, observe = false): Promise<DryRun> =>
   stage.during(stage.control.dryRun(FLEET, { observe }, forever));
 
+async function read(lines: Promise<AsyncIterable<string>>): Promise<void> {
+  for await (const line of await lines) assert.ok(line.length > 0);
+}
+
 /** Everything that a look could have moved. */
 async function standing(stage: Stage): Promise<unknown> {
   const { disk, target, fleet } = stage;
@@ -96,4 +100,31 @@ test('a target that cannot be listed is said, and changes nothing of what would 
   const shown = await dryRun(stage, true);
   assert.deepEqual(shown.observed, [{ target: 'fake', items: 0, error: 'the engine is away' }]);
   assert.deepEqual([shown.facts, shown.actions, shown.transitions], [[], [], []]);
+});
+
+test('L62 L64 whatever is asked to find something out moves neither the log, nor a snapshot, nor the state, nor the world', async () => {
+  const stage = new Stage();
+  await stage.runtime.start();
+  await stage.up(['a', 'b']);
+  stage.target.exits('a');
+  await stage.pass(30_000);
+  const { control } = stage;
+  const before = await standing(stage);
+  const ask = { from: null, to: null, instance: null, policy: null, edits: [], skip: null, limit: null };
+  const quiet = (): void => undefined;
+  const looks: readonly (readonly [what: string, look: () => Promise<unknown>])[] = [
+    ['why', () => control.why(FLEET, 'a', null)],
+    ['why then', () => control.why(FLEET, 'a', '5')],
+    ['history', () => control.events(FLEET, { after: 0, to: null, instance: 'a', limit: 1_000 })],
+    ['dry run', () => control.dryRun(FLEET, { observe: false }, forever)],
+    ['observing dry run', () => control.dryRun(FLEET, { observe: true }, forever)],
+    ['replay', () => control.replay(FLEET, ask, forever, quiet)],
+    ['what-if', () => control.replay(FLEET, { ...ask, policy: { giveUpAfter: 1 } }, forever, quiet)],
+    ['edited', () => control.replay(FLEET, { ...ask, edits: [{ drop: 2 }] }, forever, quiet)],
+    ['export', () => read(control.exportLog(FLEET, null))],
+  ];
+  for (const [what, look] of looks) {
+    await look();
+    assert.deepEqual(await standing(stage), before, what);
+  }
 });

@@ -286,6 +286,12 @@ export function createFakeControl(): FakeControl {
     why: (fleet, name, at) =>
       did('why', [fleet, name, at], () => ({
         instance: instance(fleet, name).name,
+        target: 'docker',
+        phaseText: 'it runs as declared',
+        since: AT,
+        operation: null,
+        lastError: null,
+        heldBy: null,
         phase: 'RUNNING' as const,
         rule: 'running',
         text: 'It is as declared.',
@@ -417,6 +423,14 @@ export function createFakeControl(): FakeControl {
       }),
     deleteSecret: (fleet, name, by) => did('deleteSecret', [fleet, name, by], () => void there(fleet)),
 
+    exportLog: (fleet, from) =>
+      did('exportLog', [fleet, from], () => {
+        there(fleet);
+        return (async function* lines() {
+          yield '{"holdfast":"log"}\n';
+          yield '{"end":true,"events":0}\n';
+        })();
+      }),
     volumes: (fleet) => did('volumes', [fleet], () => (there(fleet), [volume(fleet)])),
     removeVolume: (fleet, name, by) =>
       did('removeVolume', [fleet, name, by], () => {

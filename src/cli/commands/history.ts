@@ -21,7 +21,7 @@ const WORDS: { readonly [type: string]: string } = {
   'flap.observed': 'flap',
   'tick.decided': 'decided',
   'probe.answered': 'probe',
-  'event.quarantined': 'quarantined',
+  'event.quarantined': 'damaged',
   'invariant.broken': 'fault',
 };
 
@@ -39,6 +39,7 @@ export function registerHistory(session: Session): void {
       const now = context.io.now();
       const all: EventView[] = [];
       let found = 0;
+      const operations = new Map<string, string>();
       const bound = (): Promise<void> =>
         context.note(`Only the first ${EVENTS_READ} events since then were read; say a later --since.`);
       for await (const page of readEvents(
@@ -49,7 +50,7 @@ export function registerHistory(session: Session): void {
       )) {
         found += page.length;
         if (context.json) all.push(...page);
-        else if (page.length > 0) await context.print(page.map((event) => lineOf(event, name, now)));
+        else if (page.length > 0) await context.print(page.map((event) => lineOf(event, name, now, operations)));
       }
       // One that is gone has a history, too; a name that never was is said, instead of shown as one to which nothing happened.
       if (found === 0) {
@@ -62,7 +63,22 @@ export function registerHistory(session: Session): void {
   });
 }
 
-function lineOf(event: EventView, name: string, now: number): string {
+/** `operations`: the kind of each that was decided so far, since its end names it by its id alone. */
+function lineOf(event: EventView, name: string, now: number, operations: Map<string, string>): string {
   const word = WORDS[event.type] ?? event.type;
-  return `${clock(event.at, now)}  ${word.padEnd(8)}  ${eventInWords(event, name)}${byInWords(event.by)}`;
+  for (const [id, kind] of operationsIn(event)) operations.set(id, kind);
+  const { operation } = event.data as { operation?: string };
+  const kind = event.type === 'operation.ended' ? operations.get(operation ?? '') : undefined;
+  const what = kind === undefined ? '' : `${kind} `;
+  return `${clock(event.at, now)}  ${word.padEnd(8)}  ${what}${eventInWords(event, name)}${byInWords(event.by)}`;
+}
+
+function operationsIn({ type, data }: EventView): readonly (readonly [id: string, kind: string])[] {
+  if (type !== 'tick.decided') return [];
+  const { actions = [] } = data as { actions?: readonly { operation?: string; type: string }[] };
+  return actions.flatMap((each) =>
+    each.operation === undefined || each.type === 'abort' || each.type === 'abandon'
+      ? []
+      : [[each.operation, each.type]],
+  );
 }

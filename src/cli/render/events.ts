@@ -32,7 +32,7 @@ export function eventInWords(event: EventView, only: string | null): string {
       return `${words('operation')} ${words('outcome')}${data['error'] == null ? '' : `: ${brief(error['code'])}: ${brief(error['message'])}`}`;
     }
     case 'agent.reported':
-      return `${words('report')}${data['message'] == null ? '' : `: ${words('message')}`}${data['version'] == null ? '' : ` ${words('version')}`}`;
+      return `${REPORTED[words('report')] ?? words('report')}${data['message'] == null ? '' : `: ${words('message')}`}${data['version'] == null ? '' : ` ${words('version')}`}`;
     case 'probe.answered':
       return `${data['ok'] === true ? 'well' : 'not well'}: ${words('message')}`;
     case 'flap.observed':
@@ -61,6 +61,17 @@ export function concerns(event: EventView, instance: string): boolean {
   return ['actions', 'transitions', 'holds'].some((key) => entries(data, key, instance).length > 0);
 }
 
+const REPORTED: { readonly [report: string]: string } = {
+  first: 'heard for the first time in this life',
+  silent: 'fell silent',
+  recovered: 'is heard again',
+  degraded: 'says that it is degraded',
+  well: 'says that it is well again',
+  busy: 'works',
+  idle: 'is idle',
+  version: 'says that it is version',
+};
+
 // ── details ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 function tickInWords(data: JsonObject, only: string | null): string {
@@ -70,12 +81,18 @@ function tickInWords(data: JsonObject, only: string | null): string {
   );
   const actions = entries(data, 'actions', only).map((each) => {
     const attempt = typeof each['attempt'] === 'number' && each['attempt'] > 1 ? `, attempt ${each['attempt']}` : '';
-    return `${name(each)}${brief(each['type'])}${only === null ? '' : ` because of row ${brief(each['rule'])}`}${attempt}`;
+    const why =
+      each['reason'] == null ? ` because of row ${brief(each['rule'])}` : `, for its ${brief(each['reason'])}`;
+    return `${name(each)}${brief(each['type'])}${only === null ? '' : why}${attempt}`;
   });
   const holds = entries(data, 'holds', only).map((each) =>
-    each['hold'] == null ? `${name(each)}hold lifted` : `${name(each)}held: ${brief(asObject(each['hold'])['reason'])}`,
+    each['hold'] == null ? `${name(each)}hold lifted` : `${name(each)}held: ${holdOf(asObject(each['hold']))}`,
   );
   return names([...transitions, ...actions, ...holds], only === null ? 4 : 20) || 'nothing';
+}
+
+function holdOf({ reason, detail }: JsonObject): string {
+  return detail == null ? brief(reason) : `${brief(reason)} (${cut(brief(detail), 60)})`;
 }
 
 function commandInWords(data: JsonObject): string {

@@ -5,7 +5,7 @@ import { event, listOf } from '../answers.ts';
 import { fleetParams, name, position, seq, whole } from '../fields.ts';
 import { EVENTS_DEFAULT, EVENTS_LIMIT } from '../limits.ts';
 import { json, type Route, route } from '../route.ts';
-import { eventStream, positionOf } from '../sse.ts';
+import { bytes, eventStream, positionOf } from '../sse.ts';
 
 export function eventRoutes(control: Control): readonly Route[] {
   return [
@@ -41,6 +41,27 @@ export function eventRoutes(control: Control): readonly Route[] {
     }),
     route({
       method: 'get',
+      path: '/v1/fleets/{fleet}/log',
+      tag: 'debug',
+      summary: 'The log as a file, to be looked at elsewhere',
+      description:
+        'A line of JSON for its head (with the state before it, if it does not begin at the beginning), one for each event, one for its end. Values of environments and configs, output of agents and the manifest are left out; hashes, names, commands, labels and error messages stay, so that it replays as it did. A file without its last line was cut off.',
+      scope: 'read',
+      streams: true,
+      params: fleetParams,
+      query: z.strictObject({ from: position.optional() }),
+      answers: { 200: { description: 'Lines of JSON', type: 'application/x-ndjson', schema: z.string() } },
+      async handle({ params, query }) {
+        const lines = await control.exportLog(params.fleet, query.from ?? null);
+        return {
+          kind: 'stream',
+          type: 'application/x-ndjson; charset=utf-8',
+          source: { chunks: encoded(lines), opening: null, beat: null, lastWords: null },
+        };
+      },
+    }),
+    route({
+      method: 'get',
       path: '/v1/fleets/{fleet}/watch',
       tag: 'events',
       summary: 'Events as they are written (server-sent events)',
@@ -68,6 +89,10 @@ export function eventRoutes(control: Control): readonly Route[] {
       },
     }),
   ];
+}
+
+async function* encoded(lines: AsyncIterable<string>): AsyncGenerator<Uint8Array> {
+  for await (const some of lines) yield bytes(some);
 }
 
 /** The seq after which the given place begins. */

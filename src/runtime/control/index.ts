@@ -6,6 +6,7 @@ import type { World } from '../world.ts';
 import { apply } from './apply.ts';
 import { bulk, command, hold, override, release, remove } from './commands.ts';
 import { dryRun } from './debug.ts';
+import { exportLog } from './export.ts';
 import { fleetOf, instanceOf, upToDate } from './fleets.ts';
 import { orphans, pruneOrphans } from './orphans.ts';
 import { instances, manifest, viewOf, viewOfFleet, why } from './reads.ts';
@@ -49,6 +50,7 @@ export function createControl(world: World): Control {
     logs: async (fleet, name, ask, signal) => logs(world, fleet, name, ask, signal),
     dryRun: (fleet, ask, signal) => dryRun(world, fleet, ask, signal),
     replay: (fleet, ask, signal, progress) => replayed(world, fleet, ask, { signal, progress }),
+    exportLog: (fleet, from) => exportLog(world, fleet, from),
     orphans: async (fleet) => orphans(world, fleet),
     pruneOrphans: (fleet, expected, by) => pruneOrphans(world, fleet, expected, by),
     volumes: (fleet) => volumes(world, fleet),

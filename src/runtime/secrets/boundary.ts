@@ -32,8 +32,11 @@ export function redactedLog(log: Log, redactor: Redactor): Log {
   return { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') };
 }
 
-/** Asked all the time by agents, or for every request, and answered with nothing that could hold a secret. */
-const UNCHANGED: ReadonlySet<string> = new Set(['heartbeat', 'identify']);
+/**
+ * Asked all the time by agents, or for every request, and answered with nothing that could hold a secret; or lines that were
+ * looked through one by one (`control/export.ts`).
+ */
+const UNCHANGED: ReadonlySet<string> = new Set(['heartbeat', 'identify', 'exportLog']);
 
 /** Every answer to the faces, refusals included. */
 export function redactedControl(control: Control, redactor: Redactor): Control {

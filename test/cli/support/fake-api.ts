@@ -206,6 +206,13 @@ export const EVENTS: readonly EventView[] = [
 
 const WHY = {
   instance: 'scribe',
+  target: 'docker',
+  phaseText: 'it needs work, and none is in flight',
+  since: '2026-01-01T00:00:00.000Z',
+  operation: null,
+  lastError: null,
+  heldBy: null,
+  action: null,
   phase: 'PENDING',
   rule: 'start',
   text: 'It should run and is stopped.',
