@@ -8,7 +8,6 @@ import type {
   ApplyResult,
   BulkResult,
   CommandResult,
-  DryRun,
   EventView,
   FleetView,
   InstanceView,
@@ -30,16 +29,16 @@ type Mutable<T> = T extends readonly (infer U)[]
     : T;
 
 /** The schema as it is, provided that every `T` passes it. */
-function says<T>() {
+export function says<T>() {
   return <S extends z.ZodType>(
     schema: S,
     ..._fits: Mutable<T> extends z.input<S> ? [] : ['the runtime answers something else']
   ): S => schema;
 }
 
-const time = z.iso.datetime();
-const json = z.unknown();
-const maybe = z.string().nullable();
+export const time = z.iso.datetime();
+export const json = z.unknown();
+export const maybe = z.string().nullable();
 
 export const problem = z
   .looseObject({
@@ -52,7 +51,7 @@ export const problem = z
   })
   .openapi('Problem');
 
-const rule = z.object({ rule: z.string(), text: z.string() });
+export const rule = z.object({ rule: z.string(), text: z.string() });
 const lastError = z
   .object({ code: z.string(), message: z.string(), at: time, operation: maybe, attempt: z.int().nullable() })
   .nullable();
@@ -262,68 +261,6 @@ export const why = says<Why>()(
     })
     .openapi('Why'),
 );
-
-export const dryRun = says<DryRun>()(
-  z
-    .object({
-      now: time,
-      head: z.int(),
-      pendingFacts: z.int().openapi({ description: 'Facts that the loop had not taken in; all are included' }),
-      facts: z
-        .array(z.object({ type: z.string(), instance: maybe, text: z.string() }))
-        .openapi({ description: 'Facts that are not in the log: not written yet, or seen by the look' }),
-      observed: z
-        .array(z.object({ target: z.string(), items: z.int(), error: maybe }))
-        .nullable()
-        .openapi({ description: 'The look at each target, if asked for' }),
-      actions: z.array(z.object({ instance: z.string(), type: z.string(), reason: rule, facts: z.array(z.int()) })),
-      transitions: z.array(z.object({ instance: z.string(), from: phase, to: phase, rule: z.string() })),
-      holds: z.array(z.object({ instance: z.string(), reason: maybe, text: maybe, until: time.nullable() })),
-    })
-    .openapi('DryRun'),
-);
-
-const tally = z
-  .record(z.string(), z.int())
-  .openapi({ description: 'How many of each kind; what did not occur is left out' });
-const sides = z.object({ computed: tally, recorded: tally });
-const replayedAction = z.object({ seq: z.int(), at: time, instance: z.string(), type: z.string(), rule: z.string() });
-const atEnd = {
-  actions: z.array(z.object({ instance: z.string(), type: z.string(), rule: z.string() })),
-  transitions: z.array(z.object({ instance: z.string(), from: phase, to: phase, rule: z.string() })),
-  phases: z.partialRecord(phase, z.int()),
-};
-
-export const replayed = z
-  .object({
-    kind: z.enum(['replay', 'what-if']),
-    openLoop: z
-      .boolean()
-      .openapi({ description: 'A what-if: the recorded world did not answer to what is only computed' }),
-    from: time,
-    to: time,
-    fromSeq: z.int(),
-    toSeq: z.int(),
-    snapshotSeq: z.int().openapi({ description: 'Where its state was taken from; 0: from nothing' }),
-    events: z.int(),
-    ticks: z.int(),
-    logics: z.array(z.int()).openapi({ description: 'Versions of the decision logic that recorded it' }),
-    quarantined: z.int().openapi({ description: 'Rows that could not be read' }),
-    actions: z.array(replayedAction),
-    recorded: z.array(replayedAction),
-    differences: z.array(json),
-    next: z.int().nullable().openapi({ description: 'The `skip` of the next page of the lists' }),
-    counts: z.object({
-      computed: tally,
-      recorded: tally,
-      transitions: sides,
-      differences: z.int(),
-      unintended: z.int().openapi({ description: 'Differences that this build does not declare' }),
-    }),
-    phases: z.partialRecord(phase, z.int()),
-    decidedAtEnd: z.object(atEnd).openapi({ description: 'What would be decided at the end' }),
-  })
-  .openapi('Replay');
 
 export const orphan = says<Orphan>()(
   z

@@ -32,25 +32,9 @@ import {
   SNAPSHOT_RETRY_EVENTS,
   TICKS_AT_ONCE,
 } from './limits.ts';
+import type { Ahead, FactSource } from './ahead.ts';
 import type { Log } from './log.ts';
 import { Patrol } from './patrol.ts';
-
-/**
- * A fact, or what makes facts of the state as it is when they are drained. Cheap. A `draft` is only to be shown: it looks
- * nowhere else and leaves everything as it is, so that the real one says the same afterwards.
- */
-export type FactSource = (state: FleetState, draft: boolean) => readonly NewEvent[];
-
-/** What the next tick finds: its state, who is to be looked at, when, and what of it is not in the log yet. */
-export interface Ahead {
-  readonly state: FleetState;
-  readonly agenda: Agenda;
-  readonly now: number;
-  /** Facts that the loop had not folded when it was asked, in the log or not. */
-  readonly pendingFacts: number;
-  /** Those of them that are not in the log, and what was seen besides. */
-  readonly drafts: readonly NewEvent[];
-}
 
 export interface TickReport {
   readonly drained: number;

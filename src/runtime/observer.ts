@@ -15,7 +15,8 @@ import { TargetError, type Listing, type ListedResource, type Target, type Targe
 import { withDeadline } from './deadline.ts';
 import { LOOK_AGAIN_MS, STALE_AFTER_SWEEPS, STALE_FLOOR_MS } from './limits.ts';
 import type { Log } from './log.ts';
-import type { FactSource, FleetLoop } from './loop.ts';
+import type { FactSource } from './ahead.ts';
+import type { FleetLoop } from './loop.ts';
 import { sweepFacts, type AbsenceMemory, type Sweep } from './sightings.ts';
 
 interface Watcher {

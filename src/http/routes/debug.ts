@@ -8,7 +8,7 @@ import { type PolicyDocument, policySchema } from '../../core/manifest/schema.ts
 import type { JsonObject, Policy } from '../../core/model.ts';
 import { keyRefusal } from '../../core/what-if.ts';
 import { type Control, Refusal } from '../../runtime/api.ts';
-import { dryRun, replayed } from '../answers.ts';
+import { dryRun, replayed } from '../answers-debug.ts';
 import { bodyPosition, fleetParams, name } from '../fields.ts';
 import { REPLAY_EDITS } from '../limits.ts';
 import { narrated } from '../narrated.ts';

@@ -4,7 +4,7 @@ import { factText, holdText, reasonText } from '../../core/explain.ts';
 import { iso } from '../../core/time.ts';
 import type { DryRun } from '../api.ts';
 import type { Fleet } from '../fleet.ts';
-import type { FactSource } from '../loop.ts';
+import type { FactSource } from '../ahead.ts';
 import type { World } from '../world.ts';
 import { fleetOf } from './fleets.ts';
 
