@@ -23,7 +23,10 @@ describe('answers', () => {
       if (shape.schema === undefined) assert.equal(answer.text, '');
       else if (shape.type?.startsWith('text/') === true)
         assert.match(String(answer.headers['content-type']), /^text\/plain/);
-      else shape.schema.parse(answer.json);
+      else if (shape.type === 'application/x-ndjson') {
+        assert.match(String(answer.headers['content-type']), /^application\/x-ndjson/);
+        for (const line of answer.text.trimEnd().split('\n')) assert.ok(JSON.parse(line));
+      } else shape.schema.parse(answer.json);
     });
   }
 });
