@@ -42,6 +42,7 @@ export async function openArchive(file: string): Promise<Archive> {
     log: silentLog,
     targets,
     probe: () => Promise.reject(new Error('an exported log has no agents')),
+    plugins: { trackEveryMs: 0, resolve: noPlugins, fetch: noPlugins },
     env: () => ({}),
     isVisited: () => false,
     ticked: () => undefined,
@@ -68,6 +69,7 @@ export async function openArchive(file: string): Promise<Archive> {
     }),
     targetTypes: new Map(),
     channels: new Map(),
+    pluginPolicy: { sources: null, requirePinned: false, plainHttp: false },
     newId: () => randomBytes(8).toString('hex'),
     newSecret: () => randomBytes(32).toString('base64url'),
     lag: () => ({ worstMs: 0, meanMs: 0 }),
@@ -87,6 +89,8 @@ export async function openArchive(file: string): Promise<Archive> {
     },
   };
 }
+
+const noPlugins = (): Promise<never> => Promise.reject(new Error('an exported log fetches nothing'));
 
 /** Throws a `Failure` that says what is wrong with it. */
 export async function readArchive(file: string): Promise<LogFile> {
