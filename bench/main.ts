@@ -20,6 +20,7 @@ const SECTIONS: { readonly [name: string]: () => Promise<{ bench: Bench }> } = {
   healing: () => import('./healing.ts'),
   proxy: () => import('./proxy.ts'),
   registry: () => import('./registry.ts'),
+  docker: () => import('./docker.ts'),
 };
 
 const LISTS: { readonly [name: string]: readonly string[] } = {
