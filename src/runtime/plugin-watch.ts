@@ -71,13 +71,26 @@ export class PluginWatch {
     const { instances } = this.loop.state;
     const tracking = new Set<string>();
     for (const inst of instances.values()) {
-      if (inst.spec.plugins.length === 0 && (inst.plugins ?? []).length === 0) continue;
-      if (inst.desired === 'deleted') continue;
-      this.maybeLook(inst);
-      for (const plugin of inst.spec.plugins) if (plugin.track) tracking.add(this.maybeAsk(plugin));
+      try {
+        this.watchOne(inst, tracking);
+      } catch (error) {
+        // A fault of ours about one of them is no reason to look after nobody (L46).
+        const message = error instanceof Error ? error.message : String(error);
+        this.world.log.error(
+          { instance: inst.name, error: message },
+          'plugins cannot be watched; this is a fault of Holdfast',
+        );
+      }
     }
     for (const key of this.tracked.keys()) if (!tracking.has(key)) this.tracked.delete(key);
     for (const uid of this.looked.keys()) if (!instances.has(uid)) this.looked.delete(uid);
+  }
+
+  private watchOne(inst: Instance, tracking: Set<string>): void {
+    if (inst.spec.plugins.length === 0 && (inst.plugins ?? []).length === 0) return;
+    if (inst.desired === 'deleted') return;
+    this.maybeLook(inst);
+    for (const plugin of inst.spec.plugins) if (plugin.track) tracking.add(this.maybeAsk(plugin));
   }
 
   // ── boxes ─────────────────────────────────────────────────────────────────────────────────────────────────────────
