@@ -6,6 +6,8 @@
  *  2. It ends when its operation is aborted (the tick decides when: deadline, stop, delete), or is forgotten when abandoned;
  *     its late result is reported all the same, and `evolve` knows that it is late.
  *  3. No error is swallowed: every outcome is an `operation.ended`.
+ *  4. Nothing of the world is touched after the lease has run out. In a process that stood still (SIGSTOP) answers are heard
+ *     before the timer that ends the lease rings, so the clock itself is asked before each verb.
  */
 import type { DecidedAction, EventData, FailureDetail, NewEvent } from '../core/events.ts';
 import type { InstalledPlugin, Instance, Look, Operation, PluginSpec } from '../core/model.ts';
@@ -25,6 +27,8 @@ export interface EffectsWorld {
   /** Is there work for it that the log does not know yet? Asked at the moment of putting it to sleep (L57, L58). */
   workIsPending(uid: string): boolean;
   probe(inst: Instance, signal: AbortSignal): Promise<{ ok: boolean; message: string }>;
+  /** By our own clock, now: is the fleet surely still ours? */
+  mayAct(): boolean;
   /** The checked tree of a declared plugin. */
   plugin(declared: PluginSpec, signal: AbortSignal): Promise<PluginTree>;
   report(fact: NewEvent): void;
@@ -88,6 +92,7 @@ export class Effects {
   private begin(inst: Instance, operation: Operation): void {
     const controller = new AbortController();
     const { name, uid } = inst;
+    if (!this.world.mayAct()) controller.abort('owner');
     const ended = this.outcome(inst, operation, controller.signal).then((data) => {
       this.running.delete(operation.id);
       this.world.report({ type: 'operation.ended', instance: name, uid, data });
@@ -108,17 +113,24 @@ export class Effects {
       throw new TargetError({ ...NOT_DECLARED, message: `plugin ${source} is declared no more` });
     const tree = await this.world.plugin(declared, signal);
     try {
-      signal.throwIfAborted();
+      this.goOn(signal);
       return await box.install(subject, tree, signal);
     } finally {
       tree.release();
     }
   }
 
+  /** Between two verbs of one operation. */
+  private goOn(signal: AbortSignal): void {
+    if (!this.world.mayAct()) this.abortAll();
+    signal.throwIfAborted();
+  }
+
   /** Never rejects: a failure is an outcome. */
   private async outcome(inst: Instance, operation: Operation, signal: AbortSignal): Promise<Ended> {
     const { id } = operation;
     try {
+      signal.throwIfAborted();
       return { operation: id, outcome: 'succeeded', ...(await this.perform(inst, operation, signal)) };
     } catch (error) {
       const saw = await this.sawAfter(inst, error);
@@ -166,7 +178,7 @@ export class Effects {
         return { saw: await target.stop(subject, signal) };
       case 'restart':
         await target.stop(subject, signal);
-        signal.throwIfAborted();
+        this.goOn(signal);
         return { saw: await target.start(subject, signal) };
       case 'update':
         return withPlugins(target, subject, inst, await target.update(subject, { unstarted }, signal), signal);

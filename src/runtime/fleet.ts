@@ -52,6 +52,8 @@ export class Fleet {
   readonly loop: FleetLoop;
   readonly effects: Effects;
   private readonly world: FleetWorld;
+  /** Monotonic ms: from then on another may own it. Set by whoever keeps its lease. */
+  leasedUntilMono = Number.NEGATIVE_INFINITY;
   /** What stands broken. */
   readonly episodes = new Episodes();
   private watch: LivenessWatch | null = null;
@@ -81,6 +83,7 @@ export class Fleet {
       filled: (inst) => this.filled(inst),
       workIsPending: (uid) => this.workIsPending(uid),
       probe: (inst, signal) => world.probe(inst, signal),
+      mayAct: () => !this.over && world.clock.mono() < this.leasedUntilMono,
       plugin: (declared, signal) => world.plugins.fetch({ ...declared, fleet: name }, signal),
       report: (fact) => this.report(fact),
     });

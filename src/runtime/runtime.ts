@@ -284,8 +284,10 @@ export class Runtime {
   /** Counted from when the lease was asked for, since the store can only have given it later (2). */
   private expireAfter(name: string, owned: Owned, askedMono: number): void {
     const { clock } = this.world;
+    const untilMono = askedMono + LEASE_MS - LEASE_MARGIN_MS;
+    owned.fleet.leasedUntilMono = untilMono;
     owned.cancelExpiry();
-    owned.cancelExpiry = clock.after(askedMono + LEASE_MS - LEASE_MARGIN_MS - clock.mono(), () => {
+    owned.cancelExpiry = clock.after(untilMono - clock.mono(), () => {
       if (this.owned.get(name) === owned) this.lost(name, 'its lease runs out and could not be renewed');
     });
   }
