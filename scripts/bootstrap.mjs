@@ -55,8 +55,10 @@ function matchesLock() {
   const tree = packages(join(modules, '.package-lock.json'));
   if (lock === null || tree === null) return false;
   const same = (path) => lock[path]?.version === tree[path]?.version && lock[path]?.integrity === tree[path]?.integrity;
+  // What is optional elsewhere is for other platforms; what we name ourselves is for all.
+  const named = Object.keys(lock['']?.optionalDependencies ?? {}).map((name) => `node_modules/${name}`);
   const needed = Object.keys(lock).filter(
-    (path) => path !== '' && lock[path].optional !== true && lock[path].peer !== true,
+    (path) => path !== '' && ((lock[path].optional !== true && lock[path].peer !== true) || named.includes(path)),
   );
   return needed.every(same) && Object.keys(tree).every(same);
 }

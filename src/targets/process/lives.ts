@@ -15,8 +15,8 @@ import type { Subject } from '../../ports/target.ts';
 import { ownChild, type OwnChild, type RawExit } from './children.ts';
 import { errnoOf, hostFault, messageOf, transient } from './failure.ts';
 import { KILL_WAIT_MS } from './limits.ts';
-import { lastOutput, openLog } from './logs.ts';
-import { incarnationOf, unknownExit } from './looks.ts';
+import { logSize, openLog } from './logs.ts';
+import { incarnationOf, UNKNOWN_EXIT } from './looks.ts';
 import type { Mark } from './mark.ts';
 import type { Life, ProcessRecord, RecordName, Records } from './records.ts';
 import type { ProcessRun } from './run.ts';
@@ -109,10 +109,10 @@ export class Lives {
     }
     if (life?.state === 'spawning') {
       // Nobody carries its mark: it was never spawned, or has ended while nobody looked.
-      const exit = unknownExit(lastOutput(record.log));
-      const ended = { ...record, life: { state: 'ended', n: life.n, incarnation: null, exit } } as const;
-      records.put(ended);
-      return { record: ended, doubles: [], clear };
+      const ended = { state: 'ended', n: life.n, incarnation: null, exit: UNKNOWN_EXIT } as const;
+      const dead: ProcessRecord = { ...record, life: { ...ended, logEnd: logSize(record.log) } };
+      records.put(dead);
+      return { record: dead, doubles: [], clear };
     }
     return { record, doubles: [], clear };
   }
@@ -130,9 +130,12 @@ export class Lives {
     try {
       const log = openLog(records.files(record));
       try {
-        child = await spawnAgent(run, agentEnvironment(subject, run, mark), log);
+        child = await spawnAgent(run, agentEnvironment(subject, run, mark), log.descriptor);
+      } catch (error) {
+        log.undo();
+        throw error;
       } finally {
-        closeSync(log);
+        closeSync(log.descriptor);
       }
     } catch (error) {
       records.put(record);
@@ -218,10 +221,10 @@ export class Lives {
     if (!record || before?.n !== life.n || before.state === 'spawning') return record;
     const vague = before.state === 'ended' && before.exit.code === null && before.exit.signal === null;
     if (before.state === 'ended' && !(vague && raw)) return record;
-    const exit = { ...unknownExit(lastOutput(record.log)), ...raw };
+    const exit = raw ?? UNKNOWN_EXIT;
     const ended: ProcessRecord = {
       ...record,
-      life: { state: 'ended', n: life.n, incarnation: incarnationOf(life), exit },
+      life: { state: 'ended', n: life.n, incarnation: incarnationOf(life), exit, logEnd: logSize(record.log) },
     };
     try {
       records.put(ended);

@@ -25,17 +25,32 @@ import { pause } from '../wait.ts';
 
 const NEWLINE = 0x0a;
 
+export interface NewLog {
+  readonly descriptor: number;
+  /** The life does not begin after all: what was moved aside is moved back, with the last words of the life before. */
+  undo(): void;
+}
+
 /** Opens the log for a new life; what the life before wrote, if anything, becomes the previous log. */
-export function openLog(files: RecordFiles): number {
+export function openLog(files: RecordFiles): NewLog {
   return hostWork(`open the log ${files.log}`, () => {
-    const old = statSync(files.log, { throwIfNoEntry: false });
-    if (old !== undefined && old.size > 0) renameSync(files.log, files.previousLog);
-    return openSync(files.log, constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND, 0o600);
+    const moved = logSize(files.log) > 0;
+    if (moved) renameSync(files.log, files.previousLog);
+    const descriptor = openSync(files.log, constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND, 0o600);
+    const undo = (): void => {
+      if (moved) hostWork(`move the log ${files.previousLog} back`, () => renameSync(files.previousLog, files.log));
+    };
+    return { descriptor, undo };
   });
 }
 
-/** The last `EXIT_OUTPUT_BYTES` of a log as text; null when it is empty or cannot be read. */
-export function lastOutput(log: string): string | null {
+/** How much is written by now, bytes; 0 when there is no log. */
+export function logSize(log: string): number {
+  return statSync(log, { throwIfNoEntry: false })?.size ?? 0;
+}
+
+/** The last `EXIT_OUTPUT_BYTES` before `end` as text; null when there is nothing or it cannot be read. */
+export function outputBefore(log: string, end: number): string | null {
   let file: number;
   try {
     file = openSync(log, 'r');
@@ -43,7 +58,7 @@ export function lastOutput(log: string): string | null {
     return null; // An exit is told with or without its output.
   }
   try {
-    const bytes = readEnd(file, EXIT_OUTPUT_BYTES);
+    const bytes = readBefore(file, end, EXIT_OUTPUT_BYTES);
     return bytes.length === 0 ? null : endOfText(bytes);
   } catch {
     return null;
@@ -67,12 +82,12 @@ function characterStart(bytes: Buffer, at: number): number {
 
 /** Cuts a log that has grown too large. Descriptors in append mode go on at its new end. */
 export function cutLog(log: string): void {
-  const size = statSync(log, { throwIfNoEntry: false })?.size ?? 0;
+  const size = logSize(log);
   if (size <= LOG_MAX_BYTES) return;
   hostWork(`cut the log ${log}`, () => {
     const file = openSync(log, constants.O_RDWR | constants.O_APPEND);
     try {
-      const newest = readEnd(file, LOG_KEEP_BYTES);
+      const newest = readBefore(file, fstatSync(file).size, LOG_KEEP_BYTES);
       ftruncateSync(file, 0);
       writeSync(file, `[holdfast: log cut at ${size} bytes, what is older was dropped]\n`);
       writeSync(file, newest.subarray(newest.indexOf(NEWLINE) + 1));
@@ -82,10 +97,9 @@ export function cutLog(log: string): void {
   });
 }
 
-function readEnd(file: number, most: number): Buffer {
-  const { size } = fstatSync(file);
-  const bytes = Buffer.allocUnsafe(Math.min(size, most));
-  const read = readSync(file, bytes, 0, bytes.length, size - bytes.length);
+function readBefore(file: number, end: number, most: number): Buffer {
+  const bytes = Buffer.allocUnsafe(Math.min(end, most));
+  const read = readSync(file, bytes, 0, bytes.length, end - bytes.length);
   return bytes.subarray(0, read);
 }
 

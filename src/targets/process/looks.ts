@@ -5,7 +5,9 @@
  * A process stopped by SIGSTOP is `running`: it lives, and holds what it holds. Its silence is what gives it away.
  */
 import type { Exit, JsonObject, Look } from '../../core/model.ts';
-import type { ProcessRecord } from './records.ts';
+import type { RawExit } from './children.ts';
+import { outputBefore } from './logs.ts';
+import type { Life, ProcessRecord } from './records.ts';
 
 export const MISSING: Look = {
   state: 'missing',
@@ -30,7 +32,7 @@ export function lookOf(record: ProcessRecord): Look {
       return { ...base, state: 'running', incarnation: incarnationOf(life), attrs };
     }
     case 'ended':
-      return { ...base, state: 'stopped', incarnation: life.incarnation, exit: life.exit };
+      return { ...base, state: 'stopped', incarnation: life.incarnation, exit: exitOf(record.log, life) };
   }
 }
 
@@ -40,8 +42,11 @@ export function incarnationOf(life: { readonly pid: number; readonly start: stri
 }
 
 /** The end of a process that was not our child: the kernel told its code to somebody else. */
-export function unknownExit(output: string | null): Exit {
-  return { code: null, signal: null, oom: false, output };
+export const UNKNOWN_EXIT: RawExit = { code: null, signal: null };
+
+/** Its last words are read from its log, which is still its own: only the next life moves it aside. */
+function exitOf(log: string, { exit, logEnd }: Life & { readonly state: 'ended' }): Exit {
+  return { code: exit.code, signal: exit.signal, oom: false, output: outputBefore(log, logEnd) };
 }
 
 /** On the host itself a port is reached where the agent listens. */

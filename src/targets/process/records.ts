@@ -3,7 +3,7 @@
  * exists, whether or not a process runs; without it, it is `missing`.
  *
  * Promises:
- *  - A write is atomic (rename) and private (0600); it holds no environment, so no secret.
+ *  - A write is atomic (rename) and private (0600); it holds no environment and nothing that an agent printed, so no secret.
  *  - A record that cannot be read blocks nobody: it comes as one that knows its name only, and what runs is found by its
  *    mark. (No fsync: what a power cut could take, it takes from the processes as well.)
  *  - The folder itself is made once. Gone later, it is an error, never an empty listing (L72).
@@ -13,7 +13,7 @@
  */
 import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Exit } from '../../core/model.ts';
+import type { RawExit } from './children.ts';
 import { errnoOf, hostFault, hostWork } from './failure.ts';
 
 /** `n` counts the spawns of this uid; it is in the mark of every process of that life. */
@@ -27,7 +27,14 @@ export type Life =
       readonly start: string;
       readonly boot: string;
     }
-  | { readonly state: 'ended'; readonly n: number; readonly incarnation: string | null; readonly exit: Exit };
+  | {
+      readonly state: 'ended';
+      readonly n: number;
+      readonly incarnation: string | null;
+      readonly exit: RawExit;
+      /** Where in its log its last output ends, bytes: what is written later (by what it left behind) is not its own. */
+      readonly logEnd: number;
+    };
 
 export interface RecordName {
   readonly fleet: string;
@@ -213,7 +220,7 @@ function isRecord(value: unknown): value is ProcessRecord {
 function isLife(value: unknown): value is Life {
   if (!isObject(value) || typeof value['n'] !== 'number') return false;
   if (value['state'] === 'spawning') return true;
-  if (value['state'] === 'ended') return isObject(value['exit']);
+  if (value['state'] === 'ended') return isObject(value['exit']) && typeof value['logEnd'] === 'number';
   return (
     value['state'] === 'running' &&
     Number.isSafeInteger(value['pid']) &&
