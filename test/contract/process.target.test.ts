@@ -371,6 +371,25 @@ check('an agent paused by SIGSTOP can be stopped all the same', async (world) =>
   assert.equal((await world.target.stop(agent, soon())).exit?.signal, 'SIGTERM');
 });
 
+check(
+  'L70 what an agent printed is in its log alone, and its last words are told until another life begins',
+  async (world) => {
+    const agent = world.custom({ command: ['/bin/sh', '-c', 'echo hush-hush; exit 3'] }, 'talker');
+    await world.target.provision(agent, RUN, soon());
+    const lastWords = async (): Promise<string | null> => {
+      const { exit } = await world.target.inspect(agent, soon());
+      return exit?.code === 3 ? exit.output : null;
+    };
+    assert.equal(await eventually('it has ended', lastWords), 'hush-hush\n');
+    assert.doesNotMatch(fs.readFileSync(world.recordFile(agent), 'utf8'), /hush/);
+    // What it left behind writes on, and that is not its own.
+    fs.appendFileSync(world.recordFile(agent).replace(/json$/, 'log'), 'too late\n');
+    const impossible = { ...agent, spec: world.custom({ command: ['/nowhere/agent'] }, 'talker').spec };
+    await assert.rejects(world.target.start(impossible, soon()), /no \/nowhere\/agent/);
+    assert.equal(await lastWords(), 'hush-hush\n', 'a life that could not begin takes nothing away');
+  },
+);
+
 check('exits come raw: codes, signals, and at most the last 2 KiB of output', async (world) => {
   const cases = [
     { name: 'three', command: ['/bin/sh', '-c', 'exit 3'], code: 3, signal: null },
