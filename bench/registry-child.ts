@@ -8,7 +8,7 @@ import { openDataFolder } from '../src/runtime/data-folder.ts';
 import { silentLog } from '../src/runtime/log.ts';
 
 const [folder = '', agents = '0'] = process.argv.slice(2);
-const composed = await compose(openDataFolder(folder, '.'), { storeUrl: null, log: silentLog });
+const composed = await compose(openDataFolder(folder, '.'), { storeUrl: null, log: { ...silentLog, level: 'silent' } });
 const app = createApp(composed.control, { log: silentLog });
 app.hono.post('/empty', () => new Response('{}\n', { headers: { 'Content-Type': 'application/json' } }));
 const server = await listen(app, { host: '127.0.0.1', port: 0 });

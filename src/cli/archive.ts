@@ -8,7 +8,7 @@ import { LogFileError, readLogFile, type LogFile } from '../core/log-file.ts';
 import { createApp, listen } from '../http/server.ts';
 import { createControl } from '../runtime/control/index.ts';
 import { lookingOnly } from '../runtime/control/looking-only.ts';
-import { silentLog } from '../runtime/log.ts';
+import { levelSwitch, silentLog } from '../runtime/log.ts';
 import { Registry } from '../runtime/registry.ts';
 import { Runtime } from '../runtime/runtime.ts';
 import { Vault } from '../runtime/secrets/vault.ts';
@@ -53,6 +53,7 @@ export async function openArchive(file: string): Promise<Archive> {
     store,
     clock: systemClock,
     log: silentLog,
+    logLevel: levelSwitch({ level: 'silent' }, silentLog),
     runtime,
     targets,
     vault,

@@ -11,6 +11,7 @@ import type {
   EventView,
   FleetView,
   InstanceView,
+  LogLevelView,
   Orphan,
   SecretInfo,
   SecretResult,
@@ -137,6 +138,9 @@ export function createClient(
     createToken: (body: JsonObject) =>
       call<TokenView & { readonly token: string }>('POST', '/v1/tokens', { json: body }),
     dropToken: (name: string) => call<void>('DELETE', `/v1/tokens/${encodeURIComponent(name)}`),
+
+    logLevel: () => call<LogLevelView>('GET', '/v1/log-level'),
+    setLogLevel: (level: string) => call<LogLevelView>('PUT', '/v1/log-level', { json: { level } }),
 
     healthz: () => transport.exchange('GET', '/healthz'),
     /** 200 or 503, both with the same shape. */

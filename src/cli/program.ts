@@ -16,6 +16,7 @@ import { registerGates } from './commands/gates.ts';
 import { registerGet } from './commands/get.ts';
 import { registerHistory } from './commands/history.ts';
 import { registerLogFile } from './commands/log-file.ts';
+import { registerLogLevel } from './commands/log-level.ts';
 import { registerLogs } from './commands/logs.ts';
 import { registerApply } from './commands/apply.ts';
 import { registerOrphans } from './commands/orphans.ts';
@@ -108,6 +109,7 @@ function createSession(io: Io): Session {
     registerFleets,
     registerToken,
     registerAgentToken,
+    registerLogLevel,
     registerDoctor,
     registerSim,
     registerBench,

@@ -36,7 +36,7 @@ export async function runUp(options: UpOptions): Promise<number> {
   try {
     folder = openDataFolder(options.data, process.cwd());
     const bare = openLog(folder, options);
-    let unheard = bare;
+    let unheard: Log = bare;
     sayUnheard(() => unheard);
     composed = await compose(folder, {
       storeUrl: options.store,
@@ -123,7 +123,7 @@ function parsed(text: string): Listen {
 }
 
 /** Machine-readable, into the data folder; what people need to know is on the screen. */
-function openLog(folder: DataFolder, options: UpOptions): Log {
+function openLog(folder: DataFolder, options: UpOptions): Log & { level: string } {
   const destination = pino.destination({
     dest: options.logFile ?? join(folder.path, 'holdfast.log'),
     sync: false,

@@ -11,6 +11,7 @@ import type {
   EventView,
   FleetView,
   InstanceView,
+  LogLevelView,
   Orphan,
   SecretInfo,
   SecretResult,
@@ -20,6 +21,7 @@ import type {
   WaitResult,
   Why,
 } from '../runtime/api.ts';
+import { LOG_LEVELS } from '../runtime/log.ts';
 import { phase } from './fields.ts';
 
 type Mutable<T> = T extends readonly (infer U)[]
@@ -341,6 +343,15 @@ export const agentToken = says<AgentToken>()(
 
 export const readiness = says<Readiness>()(
   z.object({ ready: z.boolean(), because: z.array(z.string()) }).openapi('Readiness'),
+);
+
+export const logLevel = says<LogLevelView>()(
+  z
+    .object({
+      level: z.enum(LOG_LEVELS),
+      configured: z.enum(LOG_LEVELS).openapi({ description: 'What the next start begins with' }),
+    })
+    .openapi('LogLevel'),
 );
 
 export function listOf(item: z.ZodType) {

@@ -6,6 +6,7 @@ import type { By, StoredEvent, Verb } from '../core/events.ts';
 import type { ActionType, Deletion, Desired, Json, JsonObject, Phase, Policy } from '../core/model.ts';
 import type { Beat } from './beats.ts';
 import type { Why } from '../core/explain.ts';
+import type { LogLevel } from './log.ts';
 import type { FleetView } from '../core/fleet-view.ts';
 import type { InstanceView } from '../core/view.ts';
 import type { RetainedVolume } from '../ports/target.ts';
@@ -166,6 +167,13 @@ export interface Readiness {
   readonly because: readonly string[];
 }
 
+/** How much Holdfast writes into its own log. */
+export interface LogLevelView {
+  readonly level: LogLevel;
+  /** What the next start begins with. */
+  readonly configured: LogLevel;
+}
+
 export interface Orphan {
   readonly target: string;
   readonly fleet: string;
@@ -315,6 +323,9 @@ export interface Control {
   /** Not ready: only a new start of this process would help. */
   alive(): Promise<Readiness>;
   metrics(): Promise<string>;
+  logLevel(): Promise<LogLevelView>;
+  /** Until the next start, which begins as configured. */
+  setLogLevel(level: LogLevel): Promise<LogLevelView>;
 
   tokens(): Promise<readonly TokenView[]>;
   /** The token itself is in this answer and nowhere else. */

@@ -24,7 +24,7 @@ import {
   writeAdminToken,
   type DataFolder,
 } from './data-folder.ts';
-import type { Log } from './log.ts';
+import { levelSwitch, type Log } from './log.ts';
 import { Metrics } from './metrics.ts';
 import { httpProbe } from './probe.ts';
 import { Registry } from './registry.ts';
@@ -64,7 +64,8 @@ export interface Composed {
 
 export interface ComposeOptions {
   readonly storeUrl: string | null;
-  readonly log: Log;
+  /** `level` can be changed while it is written. */
+  readonly log: Log & { level: string };
   /** The key of stored secrets, where it is not to be a file in the folder. */
   readonly secretKey?: string | null;
   /** Start although stored secrets cannot be opened. */
@@ -180,6 +181,7 @@ async function assemble(
     store,
     clock,
     log,
+    logLevel: levelSwitch(options.log, log),
     runtime,
     targets,
     registry,

@@ -13,6 +13,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { PluginSources } from '../ports/plugin-source.ts';
 import type { Store } from '../ports/store.ts';
 import { TargetError, type Subject } from '../ports/target.ts';
+import { logDecisions } from './decision-log.ts';
 import { Effects } from './effects.ts';
 import type { Beat } from './beats.ts';
 import { Episodes } from './episodes.ts';
@@ -191,6 +192,7 @@ export class Fleet {
       this.act(report.events);
       this.attend();
     }
+    logDecisions(this.world.log, this.loop.state, report.events);
     this.recover(report);
     this.tell(report.events);
     this.world.ticked(this, report);

@@ -5,7 +5,7 @@ import type { ChannelInfo, TargetTypeInfo } from '../core/manifest/context.ts';
 import type { PluginPolicy } from '../core/plugin-source.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Store } from '../ports/store.ts';
-import type { Log } from './log.ts';
+import type { LevelSwitch, Log } from './log.ts';
 import type { Lag } from './pulse.ts';
 import type { Registry } from './registry.ts';
 import type { Runtime } from './runtime.ts';
@@ -17,6 +17,7 @@ export interface World {
   readonly store: Store;
   readonly clock: Clock;
   readonly log: Log;
+  readonly logLevel: LevelSwitch;
   readonly runtime: Runtime;
   readonly targets: Targets;
   readonly registry: Registry;

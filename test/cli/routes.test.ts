@@ -33,6 +33,8 @@ const COMMANDS: readonly string[] = [
   'manifest',
   'token create ci --scope operate --for alpha --expires-in 30d',
   'token list',
+  'log-level',
+  'log-level debug',
   'token delete ci',
   'agent-token one --reason moved',
   'secret list',

@@ -71,6 +71,8 @@ export const EVERY_ROUTE: readonly RouteCase[] = [
     status: 201,
   },
   { method: 'GET', path: '/v1/tokens', scope: 'admin', allFleets: true },
+  { method: 'GET', path: '/v1/log-level', scope: 'admin', allFleets: true },
+  { method: 'PUT', path: '/v1/log-level', scope: 'admin', allFleets: true, body: { level: 'debug' } },
   { method: 'DELETE', path: '/v1/tokens/{name}', scope: 'admin', allFleets: true, status: 204 },
 ];
 

@@ -23,7 +23,10 @@ interface Running {
 
 async function runtimeWith(t: TestContext, more: object): Promise<Running> {
   const path = mkdtempSync(join(tmpdir(), 'holdfast-idle-'));
-  const composed = await compose(openDataFolder(path, path), { storeUrl: null, log: silentLog });
+  const composed = await compose(openDataFolder(path, path), {
+    storeUrl: null,
+    log: { ...silentLog, level: 'silent' },
+  });
   let beating: NodeJS.Timeout | undefined;
   t.after(async () => {
     clearInterval(beating);

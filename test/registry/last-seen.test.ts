@@ -24,7 +24,7 @@ const open = (
   new LastSeen({
     folder,
     clock: clock.scope(),
-    log: { ...silentLog, warn: (_, message) => void warned.push(message) },
+    log: { ...silentLog, level: 'warn', warn: (_, message) => void warned.push(message) },
     isKnown,
   });
 

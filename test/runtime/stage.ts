@@ -23,7 +23,7 @@ import type { Control } from '../../src/runtime/api.ts';
 import { createControl } from '../../src/runtime/control/index.ts';
 import type { Fleet } from '../../src/runtime/fleet.ts';
 import type { Probe } from '../../src/runtime/liveness.ts';
-import { silentLog, type Log } from '../../src/runtime/log.ts';
+import { levelSwitch, type Log } from '../../src/runtime/log.ts';
 import { Metrics } from '../../src/runtime/metrics.ts';
 import type { Lag } from '../../src/runtime/pulse.ts';
 import { Registry } from '../../src/runtime/registry.ts';
@@ -210,6 +210,8 @@ export class Stage {
   readonly registry: Registry;
   readonly metrics: Metrics;
   readonly lines: LogLine[] = [];
+  /** How much of it is written, as long as the stage stands. */
+  private readonly leveled = { level: 'info' };
   /** What episodes of violations were told. */
   readonly told: { readonly fleet: string; readonly violation: Violation }[] = [];
   /** How late the event loop is said to be. */
@@ -277,6 +279,7 @@ export class Stage {
       store: this.store,
       clock: this.scope,
       log,
+      logLevel: levelSwitch(this.leveled, log),
       runtime: this.runtime,
       targets: this.observed,
       registry: this.registry,
@@ -369,6 +372,15 @@ export class Stage {
       (fields: object, message: string): void => {
         this.lines.push({ level, fields, message });
       };
-    return { ...silentLog, warn: line('warn'), error: line('error') };
+    const { leveled } = this;
+    return {
+      get level() {
+        return leveled.level;
+      },
+      debug: line('debug'),
+      info: line('info'),
+      warn: line('warn'),
+      error: line('error'),
+    };
   }
 }

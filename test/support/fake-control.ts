@@ -449,6 +449,9 @@ export function createFakeControl(): FakeControl {
     alive: () => did('alive', [], () => control.aliveness),
     metrics: () => did('metrics', [], () => '# TYPE holdfast_log_head gauge\nholdfast_log_head{fleet="alpha"} 1\n'),
 
+    logLevel: () => did('logLevel', [], () => ({ level: 'info', configured: 'info' })),
+    setLogLevel: (level) => did('setLogLevel', [level], () => ({ level, configured: 'info' })),
+
     tokens: () => did('tokens', [], () => [...tokens.values()]),
     createToken: (ask) =>
       did('createToken', [ask], () => {

@@ -1,6 +1,7 @@
 /** `up`: starts the server. Loaded only when asked: everything else needs none of it. */
 import { declare, type Session } from '../command.ts';
-import { Failure } from '../failure.ts';
+import { LOG_LEVELS } from '../../runtime/log.ts';
+import { logLevelOf } from './log-level.ts';
 
 /** What `../up.ts` is given: paths, addresses and URLs as they were written; null where nothing was said. */
 export interface UpOptions {
@@ -30,8 +31,6 @@ interface Options {
   readonly withoutLostSecrets?: boolean;
 }
 
-const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
-
 export function registerUp(session: Session): void {
   declare<Options>(session, session.program, {
     usage: 'up',
@@ -50,12 +49,7 @@ export function registerUp(session: Session): void {
         .option('--stop-agents', 'at the end stop the agents as well; they run on otherwise')
         .option('--without-lost-secrets', 'start although the key of stored secrets is lost, to store them anew'),
     run: async ({ data }, _args, options) => {
-      if (!LOG_LEVELS.includes(options.logLevel)) {
-        throw new Failure(
-          'usage',
-          `A log level is one of ${LOG_LEVELS.join(', ')}, not ${JSON.stringify(options.logLevel)}.`,
-        );
-      }
+      const logLevel = logLevelOf(options.logLevel);
       const { runUp } = await import('../up.ts');
       return await runUp({
         data,
@@ -63,7 +57,7 @@ export function registerUp(session: Session): void {
         proxyListen: options.proxyListen ?? null,
         store: options.store ?? null,
         logFile: options.logFile ?? null,
-        logLevel: options.logLevel,
+        logLevel,
         quickstart: options.quickstart ?? false,
         stopAgents: options.stopAgents ?? false,
         withoutLostSecrets: options.withoutLostSecrets ?? false,

@@ -8,6 +8,7 @@ import { fleetRoutes } from './fleets.ts';
 import { agentRoutes } from './heartbeat.ts';
 import { healthRoutes } from './health.ts';
 import { instanceRoutes } from './instances.ts';
+import { logLevelRoutes } from './log-level.ts';
 import { orphanRoutes } from './orphans.ts';
 import { secretRoutes } from './secrets.ts';
 import { volumeRoutes } from './volumes.ts';
@@ -25,6 +26,7 @@ export function allRoutes(control: Control, document: () => object): readonly Ro
     ...volumeRoutes(control),
     ...secretRoutes(control),
     ...tokenRoutes(control),
+    ...logLevelRoutes(control),
     ...agentRoutes(control),
   ];
 }

@@ -1,7 +1,6 @@
 /** The runtime's answers to its faces: one line per verb, each with a file of its own behind it. */
-import type { Control } from '../api.ts';
+import { Refusal, type Control, type LogLevelView } from '../api.ts';
 import { StoreError } from '../../ports/store.ts';
-import { Refusal } from '../api.ts';
 import type { World } from '../world.ts';
 import { apply } from './apply.ts';
 import { bulk, command, hold, override, release, remove } from './commands.ts';
@@ -61,6 +60,11 @@ export function createControl(world: World): Control {
     ready: () => ready(world),
     alive: () => alive(world),
     metrics: () => world.metrics(),
+    logLevel: async () => levels(world),
+    setLogLevel: async (level) => {
+      world.logLevel.set(level);
+      return levels(world);
+    },
     tokens: () => tokens(world),
     createToken: (ask) => createToken(world, ask),
     dropToken: (name) => dropToken(world, name),
@@ -69,6 +73,11 @@ export function createControl(world: World): Control {
     identify: (token) => identify(world, token),
   };
 }
+
+const levels = ({ logLevel }: World): LogLevelView => ({
+  level: logLevel.now(),
+  configured: logLevel.configured,
+});
 
 async function dropFleet(world: World, name: string): Promise<void> {
   const fleet = fleetOf(world, name);

@@ -3,7 +3,7 @@
  * control, so that no caller has to remember it.
  */
 import type { Store } from '../../ports/store.ts';
-import type { Log } from '../log.ts';
+import { says, type Log } from '../log.ts';
 import { Refusal, type Control } from '../api.ts';
 import type { Redactor } from './redactor.ts';
 
@@ -23,13 +23,23 @@ export function redactedStore(store: Store, redactor: Redactor): Store {
   };
 }
 
-/** Every line of our own log. */
+/** Every line of our own log that is written at all. */
 export function redactedLog(log: Log, redactor: Redactor): Log {
   const line =
-    (level: keyof Log) =>
-    (fields: object, message: string): void =>
-      log[level](redactor.json(fields), redactor.text(message));
-  return { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') };
+    (level: 'debug' | 'info' | 'warn' | 'error') =>
+    (fields: object, message: string): void => {
+      if (says(log, level)) log[level](redactor.json(fields), redactor.text(message));
+    };
+  return {
+    // Read anew each time: it may be changed while it runs.
+    get level() {
+      return log.level ?? 'trace';
+    },
+    debug: line('debug'),
+    info: line('info'),
+    warn: line('warn'),
+    error: line('error'),
+  };
 }
 
 /**
