@@ -55,3 +55,7 @@ export const NAMES_AT_ONCE = 500;
 export const FOLDERS_UP = 64;
 /** Rows of a live table; the rest is counted. */
 export const LIVE_ROWS = 20;
+
+/** Lines of the server's log that wait for a disk that takes none. */
+export const LOG_WAITING_BYTES = 1024 * 1024;
+export const LOG_RETRY_MS = 1_000;

@@ -5,7 +5,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { pino } from 'pino';
 import { parseListen, type Listen, type ServerFile } from '../core/server-file.ts';
 import { createApp, listen, type Listening } from '../http/server.ts';
 import { startProxy, type Proxy, type ProxyWorld } from '../proxy/server.ts';
@@ -22,6 +21,7 @@ import type { Log } from '../runtime/log.ts';
 import { VERSION } from '../runtime/version.ts';
 import type { UpOptions } from './commands/up.ts';
 import { showQuickstart } from './quickstart.ts';
+import { openServerLog } from './server-log.ts';
 
 const EXIT_OK = 0;
 const EXIT_ERROR = 2;
@@ -35,7 +35,7 @@ export async function runUp(options: UpOptions): Promise<number> {
   const doors: { close(): Promise<void> }[] = [];
   try {
     folder = openDataFolder(options.data, process.cwd());
-    const bare = openLog(folder, options);
+    const bare = await openServerLog(logFileOf(folder, options), options.logLevel, sayError);
     let unheard: Log = bare;
     sayUnheard(() => unheard);
     composed = await compose(folder, {
@@ -69,7 +69,7 @@ export async function runUp(options: UpOptions): Promise<number> {
     );
     return EXIT_OK;
   } catch (error) {
-    process.stderr.write(`${sentence(error)}\n`);
+    sayError(sentence(error));
     await Promise.allSettled(doors.map((door) => door.close()));
     await composed?.stop({ agents: false }).catch(() => undefined);
     return EXIT_ERROR;
@@ -122,15 +122,10 @@ function parsed(text: string): Listen {
   throw new StartError(`"${text}" is no address to listen on; write 127.0.0.1:7717, or just a port`);
 }
 
-/** Machine-readable, into the data folder; what people need to know is on the screen. */
-function openLog(folder: DataFolder, options: UpOptions): Log & { level: string } {
-  const destination = pino.destination({
-    dest: options.logFile ?? join(folder.path, 'holdfast.log'),
-    sync: false,
-    mkdir: true,
-  });
-  return pino({ level: options.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
-}
+const logFileOf = (folder: DataFolder, options: UpOptions): string =>
+  options.logFile ?? join(folder.path, 'holdfast.log');
+
+const sayError = (line: string): void => void process.stderr.write(`${line}\n`);
 
 function greet(folder: DataFolder, url: string, proxyUrl: string, options: UpOptions): void {
   const lines = [
@@ -138,7 +133,7 @@ function greet(folder: DataFolder, url: string, proxyUrl: string, options: UpOpt
     `  proxy  ${proxyUrl}/i/FLEET/INSTANCE/`,
     `  data   ${folder.path}${folder.created ? ' (new)' : ''}`,
     `  token  ${join(folder.path, 'admin.token')}`,
-    `  log    ${options.logFile ?? join(folder.path, 'holdfast.log')}`,
+    `  log    ${logFileOf(folder, options)}`,
     '',
   ];
   process.stdout.write(lines.join('\n'));
