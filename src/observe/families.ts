@@ -71,6 +71,10 @@ export class Families {
     'Instances with an unresolved lastError, in any phase.',
   );
   readonly holds = this.gauge('holdfast_holds', 'Instances by what holds them.', ['reason']);
+  readonly quarantined = this.gauge(
+    'holdfast_quarantined',
+    'Instances concerned by a row of the log that cannot be read, until somebody has looked.',
+  );
   readonly orphans = this.gauge('holdfast_orphans', 'Resources of this deployment that belong to no living instance.');
   readonly trouble = this.gauge('holdfast_target_trouble', '1 while that keeps the target from being acted on.', [
     'target',

@@ -17,6 +17,7 @@ import { logDecisions } from './decision-log.ts';
 import { Effects } from './effects.ts';
 import type { Beat } from './beats.ts';
 import { Episodes } from './episodes.ts';
+import { QUARANTINED_SAID } from './limits.ts';
 import { LivenessWatch, type Probe } from './liveness.ts';
 import type { Log } from './log.ts';
 import { FleetLoop, type TickReport } from './loop.ts';
@@ -105,6 +106,7 @@ export class Fleet {
   async start(epoch: number, owner: string): Promise<void> {
     await this.world.vault.load(this.name);
     await this.loop.start(epoch, owner);
+    this.sayQuarantined();
     await this.tidySecrets();
     this.watch = new LivenessWatch(this.loop, this.world.clock, this.world.probe);
     const { clock, log, plugins: sources, targets } = this.world;
@@ -116,6 +118,18 @@ export class Fleet {
       subject: (inst) => this.subject(inst),
     });
     this.attend();
+  }
+
+  /** Who runs on as declared is in no hold that `get` would show, and who was only declared there is in no list at all. */
+  private sayQuarantined(): void {
+    const { instances, lost } = this.loop.state;
+    const held = [...instances.values()].filter(({ quarantinedSeq }) => quarantinedSeq !== null);
+    const rows = [...lost, ...held.map(({ name, quarantinedSeq }) => [name, quarantinedSeq] as const)];
+    if (rows.length === 0) return;
+    this.world.log.warn(
+      { fleet: this.name, instances: Object.fromEntries(rows.slice(0, QUARANTINED_SAID)), count: new Map(rows).size },
+      'rows of the log cannot be read; whom they concern (instance: seq) is held until "holdfast reconcile"',
+    );
   }
 
   /** To be looked at only: it is over before it begins. */

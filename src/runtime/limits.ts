@@ -60,6 +60,9 @@ export const PATROL_ROUNDS = 120;
 export const EPISODE_QUIET_MS = 10 * 60_000;
 export const OPEN_EPISODES = 1_000;
 
+/** At a start, the log names so many of whom rows concern that cannot be read. */
+export const QUARANTINED_SAID = 50;
+
 /** Readiness: the loop counts as wedged after this long without a successful tick. */
 export const WEDGED_AFTER_MS = 60_000;
 /** Readiness: what it asks of the store. */

@@ -121,10 +121,11 @@ export class Metrics {
 
   private tellState(fleet: string, state: FleetState | null): void {
     const { families } = this;
-    const { phases, holds, errors } = tally(state);
+    const { phases, holds, errors, quarantined } = tally(state);
     for (const phase of VALUES.phase) families.instances.set({ fleet, phase }, phases[phase] ?? 0);
     for (const reason of VALUES.hold) families.holds.set({ fleet, reason }, holds[reason] ?? 0);
     families.errors.set({ fleet }, errors);
+    families.quarantined.set({ fleet }, quarantined);
     if (state === null) return;
     for (const { name: target, synced, stale, refused, breaker, blast } of state.targets.values()) {
       const now: Record<Trouble, boolean> = {
@@ -156,6 +157,8 @@ interface Tally {
   readonly phases: { readonly [phase: string]: number };
   readonly holds: { readonly [reason: string]: number };
   readonly errors: number;
+  /** Also who runs on as declared, and is no `hold` yet: nothing would be done for it. */
+  readonly quarantined: number;
 }
 
 const zeros = (values: readonly string[]): { [value: string]: number } =>
@@ -166,7 +169,8 @@ function tally(state: FleetState | null): Tally {
   const phases = zeros(VALUES.phase);
   const holds = zeros(VALUES.hold);
   let errors = 0;
-  if (state === null) return { phases, holds, errors };
+  if (state === null) return { phases, holds, errors, quarantined: 0 };
+  let quarantined = state.lost.size;
   const faulty = new Set<string>();
   for (const { name, breaker, refused } of state.targets.values())
     if (breaker !== null || refused !== null) faulty.add(name);
@@ -174,8 +178,9 @@ function tally(state: FleetState | null): Tally {
     phases[inst.phase] = (phases[inst.phase] ?? 0) + 1;
     if (inst.hold !== null) holds[inst.hold.reason] = (holds[inst.hold.reason] ?? 0) + 1;
     if (hasError(inst, faulty)) errors += 1;
+    if (inst.quarantinedSeq !== null && !state.lost.has(inst.name)) quarantined += 1;
   }
-  return { phases, holds, errors };
+  return { phases, holds, errors, quarantined };
 }
 
 /** Is there a `lastError`? As `lastErrorOf` finds it, without making it. */

@@ -227,7 +227,12 @@ describe('a row that cannot be read', () => {
     assert.equal(why.hold?.reason, 'quarantined');
     assert.match((await plane.cli('get')).out, /^stopped +PENDING .*quarantined/m);
     assert.match((await plane.cli('why', 'stopped')).out, /quarantined/);
-    assert.match((await plane.ask('GET', '/metrics')).text, /^holdfast_holds\{fleet="demo",reason="quarantined"\} 1$/m);
+    const told = (await plane.ask('GET', '/metrics')).text;
+    assert.match(told, /^holdfast_holds\{fleet="demo",reason="quarantined"\} 1$/m);
+    assert.match(told, /^holdfast_quarantined\{fleet="demo"\} 2$/m, 'who runs on as declared is counted, too');
+    const said = readFileSync(join(plane.data, 'holdfast.log'), 'utf8').split('\n');
+    const warning = said.findLast((line) => line.includes('rows of the log cannot be read'));
+    assert.match(warning ?? '', /"level":40.*"running":\d+.*"count":2/);
     assert.ok(!alive(pids['stopped']));
   });
 
@@ -253,6 +258,7 @@ describe('a row that cannot be read', () => {
       assert.equal((await fleet.get(name)).hold, null);
       await fleet.running(name);
     }
+    assert.match((await plane.ask('GET', '/metrics')).text, /^holdfast_quarantined\{fleet="demo"\} 0$/m);
   });
 
   test('it is shown at its own place in the log, with what it was', async () => {

@@ -42,6 +42,7 @@ const EXPECTED: { readonly [family: string]: number } = {
   holdfast_holds: 16,
   holdfast_log_head: 1,
   holdfast_orphans: 1,
+  holdfast_quarantined: 1,
   holdfast_invariants_broken: 13,
 };
 
