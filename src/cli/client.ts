@@ -9,12 +9,14 @@ import type {
   CommandResult,
   DryRun,
   EventView,
+  ExecResult,
   FleetView,
   InstanceView,
   LogLevelView,
   Orphan,
   SecretInfo,
   SecretResult,
+  Stats,
   Volume,
   Page,
   Readiness,
@@ -112,6 +114,14 @@ export function createClient(
       watchEvents(transport, `${fleetPath(fleet)}/watch`, { after, onCut, until, delay }),
     logs: (fleet: string, name: string, query: { follow: boolean; tail: number | null; previous: boolean }) =>
       stream(`${instancePath(fleet, name)}/logs`, { query, headers: { accept: 'text/plain' } }, null),
+
+    stats: (fleet: string, name: string) => call<Stats>('GET', `${instancePath(fleet, name)}/stats`),
+    exec: (fleet: string, name: string, command: readonly string[], reason: string | null, timeoutMs: number) =>
+      call<ExecResult>('POST', `${instancePath(fleet, name)}/exec`, {
+        json: reason === null ? { command } : { command, reason },
+        query: { timeout: formatDuration(timeoutMs) },
+        deadlineMs: timeoutMs + WAIT_MARGIN_MS,
+      }),
 
     dryRun: (fleet: string, observe: boolean) =>
       call<DryRun>('POST', `${fleetPath(fleet)}/debug/reconcile-dry-run`, {

@@ -13,6 +13,9 @@ export const WAIT_MAX_MS = 24 * 60 * 60_000;
 /** How long `--wait` waits unless told. */
 export const WAIT_DEFAULT_MS = 5 * 60_000;
 
+/** How long a command run beside an agent may take unless told. */
+export const EXEC_DEFAULT_MS = 60_000;
+
 /** Longest answer that is read whole. */
 export const ANSWER_BYTES = 256 * 1024 * 1024;
 /** What is read of an answer that is a refusal. */

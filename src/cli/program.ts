@@ -15,6 +15,7 @@ import { registerFleets } from './commands/fleets.ts';
 import { registerGates } from './commands/gates.ts';
 import { registerGet } from './commands/get.ts';
 import { registerHistory } from './commands/history.ts';
+import { registerInside } from './commands/inside.ts';
 import { registerLogFile } from './commands/log-file.ts';
 import { registerLogLevel } from './commands/log-level.ts';
 import { registerLogs } from './commands/logs.ts';
@@ -98,6 +99,7 @@ function createSession(io: Io): Session {
     registerHistory,
     registerEvents,
     registerLogs,
+    registerInside,
     registerVerbs,
     registerDelete,
     registerGates,

@@ -328,6 +328,7 @@ const SHAPES: {
     (d) => str(d.target) && str(d.instance) && str(d.uid) && (d.ref === null || str(d.ref)),
   ],
   'volume.removed': ['any', '{ target, volume, instance }', (d) => str(d.target) && str(d.volume) && str(d.instance)],
+  'exec.asked': ['instance', '{ target, program }', (d) => str(d.target) && str(d.program)],
   'operation.ended': [
     'instance',
     '{ operation, outcome, error?, saw?, config?, plugin?, plugins?, probe? }',

@@ -120,9 +120,11 @@ export interface EventData {
   'resource.observed': Look & { began: number; eventful?: boolean };
   'sweep.completed': { target: string; began: number };
   'image.resolved': { image: string; digest: string };
-  /** On an operator's word. Of neither is anything folded: they are here for who asks later what became of it. */
+  /** On an operator's word. Of none of these is anything folded: they are here for who asks later what became of it. */
   'orphan.removed': { target: string; instance: string; uid: string; ref: string | null };
   'volume.removed': { target: string; volume: string; instance: string };
+  /** An operator runs a program beside the agent. Its arguments are nowhere: they may hold what nobody stored as a secret. */
+  'exec.asked': { target: string; program: string };
   'operation.ended': {
     operation: string;
     outcome: 'succeeded' | 'failed' | 'timed-out' | 'aborted' | 'abandoned';
@@ -192,6 +194,7 @@ export const EVENT_VERSIONS: { readonly [T in EventType]: number } = {
   'image.resolved': 1,
   'orphan.removed': 1,
   'volume.removed': 1,
+  'exec.asked': 1,
   'operation.ended': 1,
   'agent.reported': 1,
   'work.began': 1,

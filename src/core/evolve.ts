@@ -135,6 +135,7 @@ function fold(state: FleetState, inst: Instance | undefined, event: StoredEvent)
     case 'image.resolved':
     case 'orphan.removed':
     case 'volume.removed':
+    case 'exec.asked':
     case 'channel.up':
     case 'channel.down':
       return;

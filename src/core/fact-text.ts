@@ -46,6 +46,8 @@ export function factText(event: StoredEvent, uid: string | null = null): string 
       return `orphan ${event.data.ref ?? event.data.uid} of target "${event.data.target}", once ${event.data.instance}, was removed`;
     case 'volume.removed':
       return `volume ${event.data.volume} of target "${event.data.target}", once of ${event.data.instance}, was deleted`;
+    case 'exec.asked':
+      return `${event.data.program} was run beside the agent${byWhom(event)}`;
     case 'operation.ended':
       return operationText(event.data);
     case 'agent.reported':

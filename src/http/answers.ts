@@ -12,9 +12,11 @@ import type {
   FleetView,
   InstanceView,
   LogLevelView,
+  ExecResult,
   Orphan,
   SecretInfo,
   SecretResult,
+  Stats,
   Volume,
   Readiness,
   TokenView,
@@ -275,6 +277,30 @@ export const orphan = says<Orphan>()(
       state: z.string(),
     })
     .openapi('Orphan'),
+);
+
+export const stats = says<Stats>()(
+  z
+    .object({
+      instance: z.string(),
+      at: time,
+      memoryBytes: z.int().openapi({ description: 'Without the page cache' }),
+      memoryLimitBytes: z.int().openapi({ description: 'Its own limit, or all that its host has' }),
+      cpus: z.number().openapi({ description: 'Cores in use over the last second or so' }),
+      processes: z.int(),
+    })
+    .openapi('Stats'),
+);
+
+export const execResult = says<ExecResult>()(
+  z
+    .object({
+      instance: z.string(),
+      code: z.int().nullable().openapi({ description: 'Exit code; null: the target does not say' }),
+      output: z.string().openapi({ description: 'Both streams in the order they came; of much, the end' }),
+      cut: z.boolean().openapi({ description: 'The beginning of the output is missing' }),
+    })
+    .openapi('ExecResult'),
 );
 
 export const volume = says<Volume>()(

@@ -105,6 +105,8 @@ export interface Target {
   readonly config?: ConfigAbility;
   readonly plugins?: PluginAbility;
   readonly volumes?: VolumesAbility;
+  readonly stats?: StatsAbility;
+  readonly exec?: ExecAbility;
 
   /** Releases what it holds here. What runs, runs on. */
   close(): Promise<void>;
@@ -162,6 +164,36 @@ export interface VolumesAbility {
   /** Removes one of them; refuses one that something holds, or that is not ours. */
   remove(name: string, signal: AbortSignal): Promise<void>;
 }
+
+/** What a running resource uses at that moment. For people: no fact, and nothing is decided by it. */
+export interface Usage {
+  /** Without what the authority would give back for the asking, such as a page cache. */
+  readonly memoryBytes: number;
+  /** Its own limit, or all that the host has. */
+  readonly memoryLimitBytes: number;
+  /** Cores in use, as 0.25, over the last second or so. */
+  readonly cpus: number;
+  readonly processes: number;
+}
+
+/** Rejects with a `conflict` for what does not run: it uses nothing, which is not the same as little. */
+export type StatsAbility = (subject: Subject, signal: AbortSignal) => Promise<Usage>;
+
+/** What became of a command that was run beside the agent. */
+export interface Executed {
+  /** null: the authority does not say how it ended. */
+  readonly code: number | null;
+  /** Both streams in the order they came; of much, the end. */
+  readonly output: Uint8Array;
+  /** The beginning of the output is missing. */
+  readonly cut: boolean;
+}
+
+/**
+ * Runs a program in the place of the running agent: its files, its environment, its user. No shell takes the words apart.
+ * Starts and wakes nothing: rejects with a `conflict` for what does not run. An abort ends the wait, not always the program.
+ */
+export type ExecAbility = (subject: Subject, command: readonly string[], signal: AbortSignal) => Promise<Executed>;
 
 /** A target type: how a named target of it is made from `holdfast.yaml`, and how its `run` section is checked. */
 export interface TargetType {

@@ -9,7 +9,7 @@ import type { Why } from '../core/explain.ts';
 import type { LogLevel } from './log.ts';
 import type { FleetView } from '../core/fleet-view.ts';
 import type { InstanceView } from '../core/view.ts';
-import type { RetainedVolume } from '../ports/target.ts';
+import type { RetainedVolume, Usage } from '../ports/target.ts';
 
 export type { FleetView, InstanceView, Why };
 
@@ -188,6 +188,23 @@ export interface Volume extends RetainedVolume {
   readonly target: string;
 }
 
+/** What an instance uses, when it was asked. */
+export interface Stats extends Usage {
+  readonly instance: string;
+  readonly at: string;
+}
+
+/** How a command that was run beside an agent ended. */
+export interface ExecResult {
+  readonly instance: string;
+  /** null: its target does not say. */
+  readonly code: number | null;
+  /** Both streams in the order they came. What is no UTF-8 is replaced. */
+  readonly output: string;
+  /** There was more: the beginning is missing. */
+  readonly cut: boolean;
+}
+
 /** A stored secret, as far as anybody is ever told: its value is in no answer. */
 export interface SecretInfo {
   readonly name: string;
@@ -292,6 +309,16 @@ export interface Control {
     ask: { follow: boolean; tail: number; previous: boolean },
     signal: AbortSignal,
   ): Promise<AsyncIterable<Uint8Array>>;
+
+  /** Asked of its target now. Wakes nobody. */
+  stats(fleet: string, name: string, signal: AbortSignal): Promise<Stats>;
+  /** Runs a program beside a running agent, to its end or for `timeoutMs`; when the signal aborts, only the wait ends. */
+  exec(
+    fleet: string,
+    name: string,
+    ask: { command: readonly string[]; timeoutMs: number; by: By },
+    signal: AbortSignal,
+  ): Promise<ExecResult>;
 
   /** `observe`: looks at the world first, and writes nothing of what it sees. */
   dryRun(fleet: string, ask: { observe: boolean }, signal: AbortSignal): Promise<DryRun>;

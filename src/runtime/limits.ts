@@ -80,6 +80,15 @@ export const WATCH_PAGE_EVENTS = 500;
 export const VOLUMES_MS = 30_000;
 /** The same, on the way of an apply: who declares does not wait for an engine that is away. */
 export const RETAINED_MS = 3_000;
+/** Measuring what one resource uses: an engine takes one or two seconds for it. */
+export const STATS_MS = 10_000;
+/** How long a command that is run beside an agent may take, unless told; never longer than `MAX_WAIT_MS`. */
+export const EXEC_MS = 60_000;
+/** Words of such a command, and characters of them all. */
+export const EXEC_WORDS = 256;
+export const EXEC_CHARS = 32 * 1024;
+/** Such commands of one fleet at the same time: each keeps up to a megabyte of output. */
+export const EXECS_AT_ONCE = 16;
 /** The look that is taken after an operation failed. */
 export const INSPECT_MS = 5_000;
 /** Boxes are read back this many at once per fleet, each within that time; and who is due is looked for this often, ms. */

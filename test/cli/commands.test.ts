@@ -314,6 +314,27 @@ test('logs come byte for byte, with tail and previous passed on', async () => {
   assert.ok(api.asked.some(({ path }) => path.endsWith('/logs?tail=5&previous=true')));
 });
 
+test('a program run beside an agent gets its words as they are, and its exit code and output are the command’s', async () => {
+  const result = { instance: 'scribe', code: 7, output: 'one\ntwo\n', cut: true };
+  const sample = { instance: 'scribe', at: '2026-01-01T00:00:00.000Z', memoryBytes: 3 * 1024 * 1024 };
+  await using api = await fakeApi({
+    'POST /v1/fleets/demo/instances/scribe/exec': () => result,
+    'GET /v1/fleets/demo/instances/scribe/stats': () => ({
+      ...sample,
+      memoryLimitBytes: 64 * 1024 * 1024,
+      cpus: 0.251,
+      processes: 4,
+    }),
+  });
+  const { code, out, err } = await cli('exec scribe -- ls -l --timeout /data', { api });
+  assert.deepEqual([code, out], [7, 'one\ntwo\n']);
+  assert.match(err, /beginning of the output is missing/);
+  const asked = api.asked.find(({ method }) => method === 'POST');
+  assert.match(asked?.path ?? '', /timeout=1m$/);
+  assert.deepEqual(JSON.parse(asked?.body ?? ''), { command: ['ls', '-l', '--timeout', '/data'] });
+  assert.match((await cli('stats scribe', { api })).out, /0\.25 +3 MiB +64 MiB +4/);
+});
+
 test('a list is read to its last page', async () => {
   await using api = await fakeApi({
     'GET /v1/fleets/demo/instances': ({ path }) =>

@@ -29,6 +29,8 @@ const COMMANDS: readonly string[] = [
   'orphans',
   'volumes',
   'volumes rm holdfast-data',
+  'stats one',
+  'exec one --timeout 5s --reason look -- ls -l',
   'fleets',
   'manifest',
   'token create ci --scope operate --for alpha --expires-in 30d',

@@ -148,7 +148,10 @@ check('L39 what an image itself declares as a volume survives an update', async 
   const agent = world.custom({ ...run, env: { CHANGED: 'yes' } });
   await world.target.exec(agent, shell('echo -n precious > /declared/note'), soon());
   await world.target.update(agent, STARTED, soon());
-  assert.equal((await world.target.exec(agent, ['cat', '/declared/note'], soon())).output.toString(), 'precious');
+  assert.equal(
+    Buffer.from((await world.target.exec(agent, ['cat', '/declared/note'], soon())).output).toString(),
+    'precious',
+  );
 });
 
 check('destroying keeps the data unless told, and lists what it kept', async (world) => {
@@ -604,14 +607,16 @@ check(
     assert.deepEqual([HostConfig.Memory, HostConfig.NanoCpus, HostConfig.PidsLimit], [64 * 1024 * 1024, 5e8, 50]);
     assert.deepEqual([HostConfig.Privileged, HostConfig.NetworkMode, HostConfig.Binds], [false, 'default', null]);
     const inside = async (...command: string[]): Promise<string> =>
-      (await world.target.exec(agent, command, soon())).output.toString().trim();
+      Buffer.from((await world.target.exec(agent, command, soon())).output)
+        .toString()
+        .trim();
     assert.equal(await inside('id', '-un'), 'agent');
     assert.equal(await inside('pwd'), '/tmp');
     const names = (await inside('env')).split('\n').map((line) => line.split('=')[0]!);
     const ours = ['HOLDFAST_DEPLOYMENT', 'HOLDFAST_FLEET', 'HOLDFAST_INSTANCE', 'HOLDFAST_TARGET', 'HOLDFAST_UID'];
     assert.deepEqual(new Set(names), new Set([...ours, 'GREETING', 'HOME', 'HOSTNAME', 'PATH', 'TOKEN']));
     const failed = await world.target.exec(agent, shell('echo bad >&2; exit 4'), soon());
-    assert.deepEqual([failed.code, failed.output.toString()], [4, 'bad\n']);
+    assert.deepEqual([failed.code, Buffer.from(failed.output).toString()], [4, 'bad\n']);
     const usage = await world.target.stats(agent, soon());
     assert.equal(usage.memoryLimitBytes, 64 * 1024 * 1024);
     assert.ok(usage.memoryBytes > 0 && usage.processes > 0, JSON.stringify(usage));

@@ -27,6 +27,8 @@ targetContract({
   name: 'sim',
   many: 120,
   skips: {
+    'what runs is measured; what does not run is a conflict, and stays as it is': 'simulated agents use nothing',
+    'a program is run beside what runs, word by word; nothing is started for it': 'simulated agents have no programs',
     'logs give the last lines of this life, what follows, and the life before': 'simulated agents write nothing',
   },
   async make(t) {

@@ -114,6 +114,45 @@ export function targetContract(factory: TargetFactory): void {
     assert.deepEqual(items, [{ fleet: agent.fleet, instance: agent.instance, uid: agent.uid, look }]);
   });
 
+  promise('what runs is measured; what does not run is a conflict, and stays as it is', async (world, signal) => {
+    const { stats } = world.target;
+    assert.ok(stats, 'it has the ability');
+    const agent = world.subject();
+    assert.equal((await failure(stats(agent, signal))).detail.class, 'conflict');
+    const { incarnation } = await world.target.provision(agent, { unstarted: false }, signal);
+    const { memoryBytes, memoryLimitBytes, cpus, processes } = await stats(agent, signal);
+    assert.ok(memoryBytes > 0 && memoryBytes <= memoryLimitBytes && processes > 0 && cpus >= 0);
+    assert.equal((await world.target.inspect(agent, signal)).incarnation, incarnation);
+    await world.target.stop(agent, signal);
+    assert.equal((await failure(stats(agent, signal))).detail.class, 'conflict');
+    assert.equal((await world.target.inspect(agent, signal)).state, 'stopped');
+  });
+
+  promise('a program is run beside what runs, word by word; nothing is started for it', async (world, signal) => {
+    const { exec } = world.target;
+    assert.ok(exec, 'it has the ability');
+    const agent = world.subject();
+    const { incarnation } = await world.target.provision(agent, { unstarted: false }, signal);
+    const said = async (...command: string[]): Promise<unknown> => {
+      const { code, output, cut } = await exec(agent, command, signal);
+      return { code, output: Buffer.from(output).toString(), cut };
+    };
+    assert.deepEqual(await said('echo', '$HOME; *  two'), { code: 0, output: '$HOME; *  two\n', cut: false });
+    assert.deepEqual(await said('sh', '-c', 'echo one; echo two >&2; exit 7'), {
+      code: 7,
+      output: 'one\ntwo\n',
+      cut: false,
+    });
+    const much = await exec(agent, ['sh', '-c', 'dd if=/dev/zero bs=1024 count=3000 2>/dev/null; echo end'], signal);
+    assert.deepEqual([much.code, much.cut], [0, true]);
+    assert.ok(much.output.length <= 1024 * 1024 && Buffer.from(much.output.subarray(-4)).toString() === 'end\n');
+    await assert.rejects(exec(agent, ['sleep', '60'], AbortSignal.timeout(500)));
+    assert.equal((await world.target.inspect(agent, signal)).incarnation, incarnation);
+    await world.target.stop(agent, signal);
+    assert.equal((await failure(exec(agent, ['true'], signal))).detail.class, 'conflict');
+    assert.equal((await world.target.inspect(agent, signal)).state, 'stopped');
+  });
+
   promise('provisioning again finds the earlier try', async (world, signal) => {
     const agent = world.subject();
     const first = await world.target.provision(agent, { unstarted: false }, signal);

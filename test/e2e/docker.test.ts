@@ -93,6 +93,60 @@ function suite({ docker, host }: TestEngine): void {
       assert.doesNotMatch(JSON.stringify([await fleet.events(), await fleet.get('one')]), /sk-(first|second)/);
     });
 
+    test('L59 what runs is measured and looked into, on record; what sleeps is refused both, and sleeps on', async () => {
+      await at.plane().ask('PUT', '/v1/fleets/inside/secrets/key', { body: { value: 'sk-inside-0123456789' } });
+      const env = { KEY: '${secret:key}' };
+      const fleet = await declare('inside', {
+        hot: inContainer(LIVES, { env, memory: '64m' }),
+        lazy: inContainer(LIVES, {}, { lifecycle: 'lazy' }),
+        pid: { target: 'process', run: { command: ['sleep', '3600'] } },
+      });
+      await Promise.all([
+        phase(fleet, 'hot', 'RUNNING'),
+        phase(fleet, 'lazy', 'SLEEPING'),
+        phase(fleet, 'pid', 'RUNNING'),
+      ]);
+      const path = (name: string, verb: string): string => `/v1/fleets/inside/instances/${name}/${verb}`;
+      const stats = await at.plane().ask<{ memoryLimitBytes: number }>('GET', path('hot', 'stats'));
+      assert.deepEqual([stats.status, stats.body.memoryLimitBytes], [200, 64 * 1024 * 1024]);
+      const run = (name: string, command: readonly string[], timeout = '30s') =>
+        at.plane().ask<{ [key: string]: Json }>('POST', `${path(name, 'exec')}?timeout=${timeout}`, {
+          body: { command, reason: 'to see' },
+        });
+      const ran = await run('hot', ['sh', '-c', 'echo key $KEY; exit 3']);
+      assert.deepEqual([ran.status, ran.body['code'], ran.body['cut']], [200, 3, false]);
+      assert.match(JSON.stringify(ran.body['output']), /^"key /);
+      assert.doesNotMatch(JSON.stringify(ran.body), /sk-inside/, 'a stored secret is in no answer');
+      const late = await run('hot', ['sleep', '60'], '1s');
+      assert.deepEqual([late.status, late.body['rule']], [503, 'deadline'], JSON.stringify(late.body));
+      const refused: readonly [string, string, string][] = [
+        ['lazy', 'not-running', 'not-running'],
+        ['pid', 'no-stats', 'no-exec'],
+      ];
+      for (const [name, noStats, noExec] of refused) {
+        const asked = [await at.plane().ask<{ rule: string }>('GET', path(name, 'stats')), await run(name, ['true'])];
+        assert.deepEqual(
+          asked.map(({ status, body }) => [status, body['rule']]),
+          [
+            [409, noStats],
+            [409, noExec],
+          ],
+        );
+      }
+      const events = await fleet.events();
+      const asked = ofType(events, 'exec.asked', 'hot');
+      assert.deepEqual(
+        asked.map((event) => [dataOf(event), event.by?.reason]),
+        [
+          [{ target: 'docker', program: 'sh' }, 'to see'],
+          [{ target: 'docker', program: 'sleep' }, 'to see'],
+        ],
+      );
+      assert.deepEqual(ofType(events, 'exec.asked', 'lazy'), []);
+      assert.deepEqual(decidedFor(events, 'lazy'), ['create: provision unstarted']);
+      assert.equal((await fleet.get('lazy')).phase, 'SLEEPING');
+    });
+
     test('row 9, missing: L20 L39 what was removed is proved gone and made again with its data, asleep if it slept', async () => {
       const fleet = await declare('missing', {
         hot: inContainer(LIVES, DATA),

@@ -34,6 +34,8 @@ export const EVERY_ROUTE: readonly RouteCase[] = [
   { method: 'GET', path: instance, scope: 'read' },
   { method: 'GET', path: `${instance}/why`, scope: 'read' },
   { method: 'GET', path: `${instance}/logs`, scope: 'read' },
+  { method: 'GET', path: `${instance}/stats`, scope: 'read' },
+  { method: 'POST', path: `${instance}/exec`, scope: 'operate', body: { command: ['ls'] } },
   { method: 'DELETE', path: instance, scope: 'operate', status: 202 },
   { method: 'POST', path: `${instance}/reconcile`, scope: 'operate', status: 202 },
   { method: 'POST', path: `${instance}/stop`, scope: 'operate', status: 202 },

@@ -100,7 +100,7 @@ export function makeWorld({ engine, docker }: TestEngine, deployment: string = r
         assert.equal(code, 0);
       },
       async read(subject) {
-        return (await world.target.exec(subject, ['cat', '/data/note'], soon())).output.toString();
+        return Buffer.from((await world.target.exec(subject, ['cat', '/data/note'], soon())).output).toString();
       },
     },
     async cleanup() {

@@ -437,6 +437,23 @@ export function createFakeControl(): FakeControl {
         there(fleet);
         return volume(fleet);
       }),
+    stats: (fleet, name, signal) =>
+      did('stats', [fleet, name, signal], () => {
+        instance(fleet, name);
+        return {
+          instance: name,
+          at: '2026-01-01T00:00:00.000Z',
+          memoryBytes: 1,
+          memoryLimitBytes: 2,
+          cpus: 0.5,
+          processes: 1,
+        };
+      }),
+    exec: (fleet, name, ask, signal) =>
+      did('exec', [fleet, name, ask, signal], () => {
+        instance(fleet, name);
+        return { instance: name, code: 0, output: 'a\n', cut: false };
+      }),
     orphans: (fleet) => did('orphans', [fleet], () => (there(fleet), [orphan(fleet)])),
     pruneOrphans: (fleet, expected, by) =>
       did('pruneOrphans', [fleet, expected, by], () => {

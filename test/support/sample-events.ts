@@ -78,6 +78,7 @@ export const SAMPLE_EVENTS: readonly NewEvent[] = [
     by: { token: 'ci', via: 'api' },
   },
   { type: 'volume.removed', data: { target: 'docker', volume: 'v', instance: 'a' }, by: { token: 'ci', via: 'api' } },
+  { type: 'exec.asked', ...one, data: { target: 'docker', program: 'ls' }, by: { token: 'ci', via: 'api' } },
   { type: 'operation.ended', ...one, data: { operation: 'o1', outcome: 'succeeded', saw: SAMPLE_LOOK } },
   {
     type: 'operation.ended',

@@ -7,6 +7,7 @@ import { eventRoutes } from './events.ts';
 import { fleetRoutes } from './fleets.ts';
 import { agentRoutes } from './heartbeat.ts';
 import { healthRoutes } from './health.ts';
+import { insideRoutes } from './inside.ts';
 import { instanceRoutes } from './instances.ts';
 import { logLevelRoutes } from './log-level.ts';
 import { orphanRoutes } from './orphans.ts';
@@ -19,6 +20,7 @@ export function allRoutes(control: Control, document: () => object): readonly Ro
     ...healthRoutes(control, document),
     ...fleetRoutes(control),
     ...instanceRoutes(control),
+    ...insideRoutes(control),
     ...commandRoutes(control),
     ...eventRoutes(control),
     ...debugRoutes(control),

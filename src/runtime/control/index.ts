@@ -6,6 +6,7 @@ import { apply } from './apply.ts';
 import { bulk, command, hold, override, release, remove } from './commands.ts';
 import { dryRun } from './debug.ts';
 import { exportLog } from './export.ts';
+import { exec, stats } from './inside.ts';
 import { fleetOf, instanceOf, upToDate } from './fleets.ts';
 import { orphans, pruneOrphans } from './orphans.ts';
 import { instances, manifest, viewOf, viewOfFleet, why } from './reads.ts';
@@ -47,6 +48,8 @@ export function createControl(world: World): Control {
     },
     watch: (fleet, after, signal) => watch(world, fleet, after, signal),
     logs: async (fleet, name, ask, signal) => logs(world, fleet, name, ask, signal),
+    stats: (fleet, name, signal) => stats(world, fleet, name, signal),
+    exec: (fleet, name, ask, signal) => exec(world, fleet, name, ask, signal),
     dryRun: (fleet, ask, signal) => dryRun(world, fleet, ask, signal),
     replay: (fleet, ask, signal, progress) => replayed(world, fleet, ask, { signal, progress }),
     exportLog: (fleet, from) => exportLog(world, fleet, from),

@@ -1,25 +1,12 @@
 /**
  * Looking into a running container: a command run in it, and what it uses.
  */
+import type { Executed, Usage } from '../../ports/target.ts';
+import { becomesTrue } from '../wait.ts';
 import type { Engine } from './engine.ts';
-import { CHANGE_MS, EXEC_OUTPUT_BYTES } from './limits.ts';
+import { CHANGE_MS, EXEC_CODE_MS, EXEC_OUTPUT_BYTES, EXEC_POLL_MS } from './limits.ts';
 import { framesOf } from './lines.ts';
 import { collect } from './logs.ts';
-
-export interface Executed {
-  readonly code: number | null;
-  /** Both streams, in the order they came; the last `EXEC_OUTPUT_BYTES`. */
-  readonly output: Buffer;
-}
-
-export interface Usage {
-  /** Without the page cache, which the kernel gives back when it is asked for. */
-  readonly memoryBytes: number;
-  readonly memoryLimitBytes: number;
-  /** Cores in use over the last second. */
-  readonly cpus: number;
-  readonly processes: number;
-}
 
 /** To its end. Aborting ends the wait; the command itself runs on, since the engine has no way to end it. */
 export async function execute(
@@ -41,12 +28,30 @@ export async function execute(
     doing,
     withinMs: CHANGE_MS,
   } as const;
-  const output = await collect(framesOf(await engine.stream(start, signal)), EXEC_OUTPUT_BYTES);
-  const { ExitCode } = await engine.ask<{ ExitCode: number | null }>(
-    { method: 'GET', path: `/exec/${Id}/json`, doing },
+  let bytes = 0;
+  const counted = async function* (): AsyncGenerator<Uint8Array> {
+    for await (const part of framesOf(await engine.stream(start, signal))) {
+      bytes += part.length;
+      yield part;
+    }
+  };
+  const output = await collect(counted(), EXEC_OUTPUT_BYTES);
+  let code: number | null = null;
+  // The output may end a moment before the engine knows how the command did.
+  await becomesTrue(
+    async () => {
+      const { ExitCode, Running } = await engine.ask<{ ExitCode: number | null; Running: boolean }>(
+        { method: 'GET', path: `/exec/${Id}/json`, doing },
+        signal,
+      );
+      code = Running ? null : ExitCode;
+      return !Running;
+    },
+    EXEC_POLL_MS,
+    EXEC_CODE_MS,
     signal,
   );
-  return { code: ExitCode, output };
+  return { code, output, cut: bytes > output.length };
 }
 
 interface CpuStats {

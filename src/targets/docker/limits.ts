@@ -70,7 +70,11 @@ export const START_STAMP_MS = 90;
  */
 export const LAST_WORDS_STAMP_MS = 1_000;
 
+/** Kept of the output of a command that is run in a container. */
 export const EXEC_OUTPUT_BYTES = 1024 * 1024;
+/** Its output has ended: how often, and how long, its exit code is asked for. One that left a child behind has none yet. */
+export const EXEC_POLL_MS = 20;
+export const EXEC_CODE_MS = 2_000;
 
 export const COMMAND_ITEMS = 1_000;
 export const ENV_ITEMS = 1_000;

@@ -10,8 +10,10 @@
  */
 import type { Look } from '../../core/model.ts';
 import type {
+  ExecAbility,
   Listing,
   LogsAbility,
+  StatsAbility,
   Subject,
   Target,
   TargetNotice,
@@ -24,7 +26,7 @@ import { createChanges, type Changes } from './changes.ts';
 import type { Engine } from './engine.ts';
 import { conflict } from './failure.ts';
 import { openImages, type ImageFor } from './images.ts';
-import { execute, usage, type Executed, type Usage } from './inside.ts';
+import { execute, usage } from './inside.ts';
 import { containerName, nextName, type Scope } from './labels.ts';
 import * as limits from './limits.ts';
 import { collect, earlierOutput, lifeOutput, output } from './logs.ts';
@@ -56,9 +58,8 @@ const TRAITS: TargetTraits = {
 
 /** What a container can do beside the verbs. */
 export interface DockerTarget extends Target {
-  /** Runs a command in it. */
-  exec(subject: Subject, command: readonly string[], signal: AbortSignal): Promise<Executed>;
-  stats(subject: Subject, signal: AbortSignal): Promise<Usage>;
+  readonly exec: ExecAbility;
+  readonly stats: StatsAbility;
   readonly volumes: VolumesAbility;
 }
 
@@ -182,13 +183,11 @@ class EngineTarget implements DockerTarget {
   readonly logs: LogsAbility = (subject, ask, signal) =>
     this.#logs(subject, ask, AbortSignal.any([signal, this.#closing.signal]));
 
-  async exec(subject: Subject, command: readonly string[], signal: AbortSignal): Promise<Executed> {
-    return execute(this.#engine, (await this.#existing(subject, 'run a command in', signal)).info.Id, command, signal);
-  }
+  readonly exec: ExecAbility = async (subject, command, signal) =>
+    execute(this.#engine, await this.#running(subject, 'run a command in', signal), command, signal);
 
-  async stats(subject: Subject, signal: AbortSignal): Promise<Usage> {
-    return usage(this.#engine, (await this.#existing(subject, 'measure', signal)).info.Id, signal);
-  }
+  readonly stats: StatsAbility = async (subject, signal) =>
+    usage(this.#engine, await this.#running(subject, 'measure', signal), signal);
 
   close(): Promise<void> {
     this.#unfollow();
@@ -253,6 +252,14 @@ class EngineTarget implements DockerTarget {
       `cannot ${verb} ${fleet}/${instance} (${uid}): it has no container on the engine at ${this.#engine.address}`,
       MISSING,
     );
+  }
+
+  /** Id of its container, which runs: of another, the engine measures zeros, and what is asleep is not woken for a look. */
+  async #running(subject: Subject, verb: string, signal: AbortSignal): Promise<string> {
+    const { info, look } = await this.#existing(subject, verb, signal);
+    if (look.state === 'running') return info.Id;
+    const { fleet, instance } = subject;
+    throw conflict('not-running', `cannot ${verb} ${fleet}/${instance}: its container is ${info.State.Status}`, look);
   }
 
   async #settled(id: string, subject: Subject, signal: AbortSignal): Promise<Found> {
