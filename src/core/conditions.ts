@@ -129,7 +129,12 @@ function agentLive(c: Case): Finding {
     ];
   switch (c.liveness()) {
     case 'undeclared':
-      return ['unknown', 'undeclared', 'neither a heartbeat nor a health check is declared', inst.specAt];
+      return [
+        'unknown',
+        'undeclared',
+        `neither a heartbeat nor a health check is declared${ownCheck(inst)}`,
+        inst.specAt,
+      ];
     case 'starting':
       return [
         'unknown',
@@ -142,6 +147,12 @@ function agentLive(c: Case): Finding {
     case 'live':
       return ['true', 'heard', 'it is heard', Math.max(agent?.heardAt ?? 0, agent?.healthAt ?? 0) || null];
   }
+}
+
+/** What is not gone by is said all the same: a dead agent must not look like a healthy one (L08). */
+function ownCheck({ resource }: Instance): string {
+  const says = resource?.attrs['health'];
+  return typeof says === 'string' ? `; its engine's own check, which nobody declared to go by, says ${says}` : '';
 }
 
 function silence(inst: Instance): string {

@@ -27,7 +27,8 @@ export interface HeartbeatSpec {
 
 /** How the agent's own health is asked. The probe itself belongs to the runtime; its answers are facts. */
 export interface HealthSpec {
-  readonly http: { readonly port: number; readonly path: string };
+  /** null: its target's authority checks it, and is asked for its verdict. */
+  readonly http: { readonly port: number; readonly path: string } | null;
   readonly everyMs: number;
   readonly silentAfterMs: number;
   readonly startGraceMs: number;

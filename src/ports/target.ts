@@ -105,6 +105,7 @@ export interface Target {
   readonly config?: ConfigAbility;
   readonly plugins?: PluginAbility;
   readonly volumes?: VolumesAbility;
+  readonly health?: HealthAbility;
   readonly stats?: StatsAbility;
   readonly exec?: ExecAbility;
 
@@ -165,6 +166,12 @@ export interface VolumesAbility {
   remove(name: string, signal: AbortSignal): Promise<void>;
 }
 
+/**
+ * What the authority's own health check last said of what runs. Not well is also what was not checked yet since its start. An
+ * authority that cannot be asked, and what does not run, is an error, and no verdict.
+ */
+export type HealthAbility = (subject: Subject, signal: AbortSignal) => Promise<{ ok: boolean; message: string }>;
+
 /** What a running resource uses at that moment. For people: no fact, and nothing is decided by it. */
 export interface Usage {
   /** Without what the authority would give back for the asking, such as a page cache. */
@@ -199,6 +206,8 @@ export type ExecAbility = (subject: Subject, command: readonly string[], signal:
 export interface TargetType {
   readonly type: string;
   readonly lifecycles: readonly ('hot' | 'lazy')[];
+  /** Its targets check the health of what they run by themselves. */
+  readonly health?: boolean;
   /** Its targets can deliver plugins. */
   readonly plugins?: boolean;
   /** Checks and freezes the `run` section: defaults filled in, or every problem with its path below `run`. */

@@ -22,6 +22,7 @@ import { LivenessWatch, type Probe } from './liveness.ts';
 import type { Log } from './log.ts';
 import { FleetLoop, type TickReport } from './loop.ts';
 import { PluginWatch } from './plugin-watch.ts';
+import { targetProbe } from './probe.ts';
 import { SecretError, type Vault } from './secrets/vault.ts';
 import { shown } from './secrets/redactor.ts';
 import type { Targets } from './targets.ts';
@@ -84,7 +85,7 @@ export class Fleet {
       subject: (inst) => this.subject(inst),
       filled: (inst) => this.filled(inst),
       workIsPending: (uid) => this.workIsPending(uid),
-      probe: (inst, signal) => world.probe(inst, signal),
+      probe: (inst, signal) => this.probe(inst, signal),
       mayAct: () => !this.over && world.clock.mono() < this.leasedUntilMono,
       plugin: (declared, signal) => world.plugins.fetch({ ...declared, fleet: name }, signal),
       report: (fact) => this.report(fact),
@@ -108,7 +109,7 @@ export class Fleet {
     await this.loop.start(epoch, owner);
     this.sayQuarantined();
     await this.tidySecrets();
-    this.watch = new LivenessWatch(this.loop, this.world.clock, this.world.probe);
+    this.watch = new LivenessWatch(this.loop, this.world.clock, (inst, signal) => this.probe(inst, signal));
     const { clock, log, plugins: sources, targets } = this.world;
     this.pluginWatch = new PluginWatch(this.loop, {
       clock,
@@ -164,6 +165,11 @@ export class Fleet {
   }
 
   /** For whoever looks, stops or removes: without the values of secrets. */
+  private probe(inst: Instance, signal: AbortSignal): Promise<{ ok: boolean; message: string }> {
+    if (inst.spec.health?.http !== null) return this.world.probe(inst, signal);
+    return targetProbe(this.world.targets.get(inst.spec.target), this.subject(inst), signal);
+  }
+
   subject(inst: Instance): Subject {
     return subjectOf(this.loop.state, inst, this.world.env(this.name, inst), shown);
   }

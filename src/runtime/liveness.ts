@@ -303,9 +303,11 @@ export class LivenessWatch {
   private askNow(inst: Instance, asked: Asked, health: HealthSpec, life: string | null): void {
     asked.nextMono = this.clock.mono() + health.everyMs;
     this.asking += 1;
-    void this.answer(inst).then(({ ok, message }) => {
+    void this.answer(inst).then((answer) => {
       this.asking -= 1;
       asked.asking = false;
+      if (answer === null) return this.askNext();
+      const { ok, message } = answer;
       const at = this.clock.mono();
       if (ok) asked.failingSinceMono = null;
       else asked.failingSinceMono ??= at;
@@ -317,8 +319,8 @@ export class LivenessWatch {
     });
   }
 
-  /** Never rejects: no answer is an answer. */
-  private async answer(inst: Instance): Promise<{ ok: boolean; message: string }> {
+  /** Never rejects: no answer of the agent is an answer. null: an authority that could not be asked said nothing of it. */
+  private async answer(inst: Instance): Promise<{ ok: boolean; message: string } | null> {
     try {
       return await withDeadline(
         this.clock,
@@ -328,6 +330,7 @@ export class LivenessWatch {
         this.stopping.signal,
       );
     } catch (error) {
+      if (inst.spec.health?.http === null) return null;
       return { ok: false, message: error instanceof Error ? error.message : String(error) };
     }
   }

@@ -1,9 +1,13 @@
-/** Asks an agent's declared health over HTTP. Any answer of 200–399 is well; anything else, or none, is not. */
+/**
+ * Asks for an agent's declared health: over HTTP, where any answer of 200–399 is well, and anything else, or none, is not; or
+ * its target's authority, which checks it by itself.
+ */
 import type { Instance } from '../core/model.ts';
+import { TargetError, type Subject, type Target } from '../ports/target.ts';
 
 export async function httpProbe(inst: Instance, signal: AbortSignal): Promise<{ ok: boolean; message: string }> {
   const health = inst.spec.health;
-  if (health === null) return { ok: false, message: 'no health is declared' };
+  if (health === null || health.http === null) return { ok: false, message: 'no health over HTTP is declared' };
   const { port, path } = health.http;
   const endpoints = inst.resource?.attrs.endpoints;
   const published =
@@ -29,4 +33,15 @@ export async function httpProbe(inst: Instance, signal: AbortSignal): Promise<{ 
           : String(error);
     return { ok: false, message: `GET ${path} on port ${port} got no answer: ${cause}` };
   }
+}
+
+/** Throws when the authority cannot say: that is no verdict, and nothing is concluded from it (L02). */
+export async function targetProbe(
+  target: Target | null,
+  subject: Subject,
+  signal: AbortSignal,
+): Promise<{ ok: boolean; message: string }> {
+  if (target?.health !== undefined) return target.health(subject, signal);
+  const message = `target "${subject.spec.target}" checks nobody's health`;
+  throw new TargetError({ class: 'terminal', fault: 'instance', code: 'no-health', message });
 }

@@ -59,6 +59,16 @@ test('L78 a run section is frozen with every default written out', () => {
   });
 });
 
+test('L78 a health check is frozen with the defaults of an engine', () => {
+  assert.deepEqual(freeze({ image: 'a', healthcheck: { command: ['/check'] } })['healthcheck'], {
+    command: ['/check'],
+    everyMs: 30_000,
+    timeoutMs: 30_000,
+    retries: 3,
+    startPeriodMs: 0,
+  });
+});
+
 test('no option of the engine can be smuggled in: what is not known is refused by its path', () => {
   const smuggled: JsonObject = {
     privileged: true,
@@ -117,6 +127,9 @@ test('every problem of a run section is told with its path', () => {
     [{ image: 'a', stopSignal: 'SIGSTOP' }, 'stopSignal'],
     [{ image: 'a', user: 'a b' }, 'user'],
     [{ image: 'a', workdir: 'x' }, 'workdir'],
+    [{ image: 'a', healthcheck: { every: '5s' } }, 'healthcheck.command'],
+    [{ image: 'a', healthcheck: { command: ['x'], every: '10ms' } }, 'healthcheck.every'],
+    [{ image: 'a', healthcheck: { command: ['x'], retries: 0 } }, 'healthcheck.retries'],
     [{ image: 'a', comand: ['x'] }, 'comand'],
   ];
   for (const [run, path] of wrong) {

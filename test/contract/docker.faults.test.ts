@@ -56,6 +56,7 @@ check(
     for (const ask of [
       target.list(soon()),
       target.inspect(agent, soon()),
+      target.health!(agent, soon()),
       target.provision(agent, STARTED, soon()),
       target.destroy(agent, { data: 'delete' }, soon()),
     ]) {

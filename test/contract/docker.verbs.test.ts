@@ -490,6 +490,49 @@ check(
   },
 );
 
+check(
+  'L07 the engine’s own health check is the declared one, else the image’s, and its verdict is told',
+  async (world, t) => {
+    const healthy = async (subject: Subject, ok: boolean): Promise<string> => {
+      const found = await eventually(
+        `${subject.instance} is ${ok ? 'well' : 'not well'}`,
+        async () => {
+          const said = await world.target.health!(subject, soon());
+          return said.ok === ok && (ok || said.message.includes('unhealthy')) ? said : null;
+        },
+        30_000,
+      );
+      return found.message;
+    };
+    const engine = { health: { http: null, everyMs: 1_000, silentAfterMs: 1_000, startGraceMs: 1_000 } };
+    const maker = world.custom(RUN, { name: 'maker' });
+    await world.target.provision(maker, UNSTARTED, soon());
+    const [repo, tag] = [`holdfast-test/checked-${world.deployment}`, '1'];
+    const changes = 'HEALTHCHECK --interval=1s --retries=1 CMD test -e /tmp/image';
+    await world.docker.getContainer((await world.container(maker)).Id).commit({ repo, tag, changes });
+    t.after(() => world.docker.getImage(`${repo}:${tag}`).remove({ force: true }));
+    const image = `${repo}:${tag}`;
+
+    const byImage = world.custom({ ...RUN, image }, { name: 'by-image', spec: engine });
+    const healthcheck = { command: ['sh', '-c', 'echo gone; test -e /tmp/run'], every: '1s', retries: 1 };
+    const byRun = world.custom({ ...RUN, image, healthcheck }, { name: 'by-run', spec: engine });
+    for (const one of [byImage, byRun]) await world.target.provision(one, STARTED, soon());
+    await healthy(byImage, false);
+    assert.match(await healthy(byRun, false), /unhealthy: gone/, 'the declared one is asked, in its own words');
+    assert.equal((await world.target.inspect(byRun, soon())).attrs['health'], 'unhealthy');
+    await world.target.exec(byImage, ['touch', '/tmp/image'], soon());
+    await world.target.exec(byRun, ['touch', '/tmp/run'], soon());
+    await healthy(byImage, true);
+    await healthy(byRun, true);
+
+    const none = world.custom(RUN, { name: 'none', spec: engine });
+    const error = await failure(world.target.provision(none, STARTED, soon()));
+    assert.deepEqual([error.detail.class, error.detail.code], ['terminal', 'healthcheck-missing']);
+    await world.target.stop(byRun, soon());
+    assert.equal((await failure(world.target.health!(byRun, soon()))).detail.class, 'conflict');
+  },
+);
+
 check('a tag that moves changes nothing until another spec is applied', async (world, t) => {
   const tag = `holdfast-test/moving-${world.deployment}:1`;
   const to = { repo: tag.replace(/:1$/, ''), tag: '1' };

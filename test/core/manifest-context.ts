@@ -11,6 +11,7 @@ import type { JsonObject } from '../../src/core/model.ts';
 export function dockerType(extra: JsonObject = { init: true }): TargetTypeInfo {
   return {
     type: 'docker',
+    health: true,
     lifecycles: ['hot', 'lazy'],
     plugins: true,
     run(raw) {

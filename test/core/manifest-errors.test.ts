@@ -285,6 +285,18 @@ refuses(
   ],
 );
 refuses(
+  'a health is asked in one way, and in one that its target has',
+  `  a: { target: docker, run: { image: x }, health: { every: 5s } }
+  b: { target: docker, run: { image: x }, health: { engine: true, http: { port: 1, path: / } } }
+  c: { target: process, run: { command: [x] }, health: { engine: true } }
+`,
+  [
+    ['instances.a.health', 4, /either http .* or engine: true/],
+    ['instances.b.health', 5, /either http .* or engine: true/],
+    ['instances.c.health.engine', 6, /has no engine that checks it: say http/],
+  ],
+);
+refuses(
   'a config without a value is refused',
   '  a: { target: docker, run: { image: x },\n    config: { channel: file, path: /c } }\n',
   [['instances.a.config.value', 5, /^missing: expected a value, if only \{\}/]],

@@ -16,7 +16,7 @@ import {
   serves,
   type DockerPlane,
 } from '../support/docker-plane.ts';
-import { dataOf, ofType, until, type Fleet } from '../support/e2e.ts';
+import { dataOf, ofType, until, wordsOf, type Fleet } from '../support/e2e.ts';
 import { realComponent } from '../support/require.ts';
 
 const PATIENCE_MS = 60_000;
@@ -356,6 +356,40 @@ function suite({ docker, host }: TestEngine): void {
       const after = await at.container('silent', 'bot');
       assert.deepEqual([after.Id, after.State.Running], [before.Id, true]);
       assert.equal((await fleet.get('bot')).restarts.crashes, 0);
+    });
+
+    test('row 17, silent: L08 what the engine’s own check finds ill is restarted where it is gone by, else shown', async () => {
+      const healthcheck = { command: ['sh', '-c', 'test -e /tmp/well'], every: '1s', retries: 1 };
+      const goesBy = { health: { engine: true, every: '200ms', silentAfter: '1s', startGrace: '60s' } };
+      const fleet = await declare('engine-health', {
+        bot: inContainer(`touch /tmp/well; ${LIVES}`, { healthcheck }, goesBy),
+        shown: inContainer(LIVES, { healthcheck }),
+      });
+      await phase(fleet, 'bot', 'RUNNING');
+      const before = await at.container('engine-health', 'bot');
+      await at.exec('engine-health', 'bot', 'rm /tmp/well');
+      await until(
+        'it lives anew',
+        async () => (await at.container('engine-health', 'bot')).State.StartedAt !== before.State.StartedAt,
+        PATIENCE_MS,
+      );
+      await phase(fleet, 'bot', 'RUNNING');
+      const events = await fleet.events();
+      assert.ok(decidedFor(events, 'bot').includes('silent: restart'), decidedFor(events, 'bot').join());
+      const answers = ofType(events, 'probe.answered', 'bot').map((event) => wordsOf(event, 'message'));
+      assert.ok(
+        answers.some((words) => /the engine's health check says unhealthy/.test(words)),
+        answers.join('; '),
+      );
+      await fleet.until(
+        'shown',
+        'ill in sight',
+        ({ phase: now, conditions }) =>
+          now === 'RUNNING' &&
+          conditions.some(({ message }) => /which nobody declared to go by, says unhealthy/.test(message)),
+        PATIENCE_MS,
+      );
+      assert.deepEqual(decidedFor(await fleet.events(), 'shown'), ['create: provision']);
     });
   });
 }

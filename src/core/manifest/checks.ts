@@ -20,6 +20,7 @@ export function checkCombinations(
   checkLifecycle(document, type, fail);
   if (type.type === 'external') checkExternal(document, fail);
   if (type.type === 'process') checkHostPaths(document.run ?? {}, allowRelative, fail);
+  checkHealth(document, type, fail);
   checkLiveness(document, fail);
   checkExpose(document, type, fail);
 }
@@ -68,6 +69,19 @@ function checkHostPaths(
   const first: unknown = Array.isArray(command) ? command[0] : undefined;
   if (typeof first === 'string' && first.includes('/') && isRelativePath(first) && cwd === undefined) {
     fail(['run', 'command', 0], 'a relative path to a program is found from run.cwd, which is missing');
+  }
+}
+
+function checkHealth({ health }: InstanceDocument, type: TargetTypeInfo, fail: FailAt): void {
+  if (health === undefined || type.type === 'external') return;
+  if ((health.http === undefined) === (health.engine === undefined)) {
+    fail(
+      ['health'],
+      'say how it is asked: either http (Holdfast asks the agent) or engine: true (its engine checks it)',
+    );
+  }
+  if (health.engine === true && type.health !== true) {
+    fail(['health', 'engine'], `a target of type ${type.type} has no engine that checks it: say http`);
   }
 }
 

@@ -33,6 +33,8 @@ export interface TargetTypeInfo {
   run(raw: JsonObject): { ok: true; run: JsonObject } | { ok: false; problems: readonly SectionProblem[] };
   /** What of a spec needs a re-provision when it changes. Lifecycle and type are counted in anyway. */
   infra(spec: Spec): JsonObject;
+  /** Its authority checks the health of what it runs by itself (`health: { engine: true }`). */
+  readonly health?: boolean;
   /** Its targets can deliver plugins. */
   readonly plugins?: boolean;
   /** What a re-provision means for what runs; `recreate` where it is not said. */

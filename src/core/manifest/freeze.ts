@@ -142,7 +142,7 @@ function freezeHealth(document: InstanceDocument['health']): HealthSpec | null {
   if (document === undefined) return null;
   const everyMs = msOr(document.every, DEFAULT_HEALTH_EVERY_MS);
   return {
-    http: { port: document.http.port, path: unescaped(document.http.path) },
+    http: document.http === undefined ? null : { port: document.http.port, path: unescaped(document.http.path) },
     everyMs,
     silentAfterMs: msOr(document.silentAfter, defaultSilentAfterMs(everyMs)),
     startGraceMs: msOr(document.startGrace, DEFAULT_START_GRACE_MS),

@@ -75,7 +75,8 @@ const heartbeatSchema = z.strictObject({
 });
 
 const healthSchema = z.strictObject({
-  http: z.strictObject({ port: portSchema, path: pathSchema }),
+  http: z.strictObject({ port: portSchema, path: pathSchema }).optional(),
+  engine: z.literal(true, 'expected true, or nothing at all').optional(),
   every: positiveDuration.optional(),
   silentAfter: positiveDuration.optional(),
   startGrace: durationSchema.optional(),

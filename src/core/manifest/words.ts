@@ -30,7 +30,11 @@ export function specInWords(spec: Spec): JsonObject {
     onDelete: spec.onDelete,
     ...(spec.reuseData === true ? { reuseData: true } : {}),
     run: runInWords(spec.run),
-    ...(health === null ? {} : { health: { http: health.http, ...livenessInWords(health) } }),
+    ...(health === null
+      ? {}
+      : {
+          health: { ...(health.http === null ? { engine: true } : { http: health.http }), ...livenessInWords(health) },
+        }),
     ...(heartbeat === null ? {} : { heartbeat: livenessInWords(heartbeat) }),
     ...(config === null ? {} : { config: { ...config.settings, channel: config.channel, value: config.value } }),
     plugins: spec.plugins.map(pluginInWords),

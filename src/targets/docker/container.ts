@@ -6,7 +6,7 @@ import type { Subject } from '../../ports/target.ts';
 import type { Image } from './images.ts';
 import { containerLabels, type Scope } from './labels.ts';
 import { portKey } from './ports.ts';
-import { runOf, type RestartPolicy } from './run.ts';
+import { runOf, type HealthCheck, type RestartPolicy } from './run.ts';
 import type { Mount } from './volumes.ts';
 
 /** `restart`: what the engine does at the end of a life, from the first one on. */
@@ -28,6 +28,7 @@ export function containerBody(
     StopTimeout: stopSeconds(run.stopTimeoutMs),
     Env: Object.entries(environment(scope, subject)).map(([name, value]) => `${name}=${value}`),
     Labels: { ...containerLabels(scope, subject) },
+    ...(run.healthcheck && { Healthcheck: healthConfig(run.healthcheck) }),
     ExposedPorts: Object.fromEntries(run.ports.map((port) => [portKey(port), {}])),
     HostConfig: {
       RestartPolicy: { Name: restart },
@@ -44,6 +45,15 @@ export function containerBody(
     },
   };
 }
+
+/** The engine counts nanoseconds. */
+const healthConfig = ({ command, everyMs, timeoutMs, retries, startPeriodMs }: HealthCheck): object => ({
+  Test: ['CMD', ...command],
+  Interval: everyMs * 1e6,
+  Timeout: timeoutMs * 1e6,
+  Retries: retries,
+  StartPeriod: startPeriodMs * 1e6,
+});
 
 /** The engine counts whole seconds. */
 export const stopSeconds = (ms: number): number => Math.ceil(ms / 1_000);

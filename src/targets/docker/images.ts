@@ -19,11 +19,16 @@ export interface Image {
   readonly id: string;
   /** Paths that the image itself declares as volumes. */
   readonly volumePaths: readonly string[];
+  /** It brings a health check of its own. */
+  readonly checksHealth: boolean;
 }
 
 interface ImageAnswer {
   readonly Id: string;
-  readonly Config?: { readonly Volumes?: { readonly [path: string]: object } | null } | null;
+  readonly Config?: {
+    readonly Volumes?: { readonly [path: string]: object } | null;
+    readonly Healthcheck?: { readonly Test?: readonly string[] | null } | null;
+  } | null;
 }
 
 /** The image to run; pulled where it has to be. Terminal when it is not to be had. */
@@ -89,7 +94,13 @@ async function inspect(engine: Engine, name: string, signal: AbortSignal): Promi
   // The slashes of a name are part of the engine's path.
   const path = `/images/${name.split('/').map(encodeURIComponent).join('/')}/json`;
   const found = await engine.find<ImageAnswer>({ method: 'GET', path, doing: `look for image ${name}` }, signal);
-  return found && { id: found.Id, volumePaths: Object.keys(found.Config?.Volumes ?? {}).sort() };
+  if (found === null) return null;
+  const [check = 'NONE'] = found.Config?.Healthcheck?.Test ?? [];
+  return {
+    id: found.Id,
+    volumePaths: Object.keys(found.Config?.Volumes ?? {}).sort(),
+    checksHealth: check !== 'NONE',
+  };
 }
 
 /** Ends with the pull; its progress is read only for the words of a failure. */

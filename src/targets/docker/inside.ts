@@ -1,12 +1,14 @@
 /**
  * Looking into a running container: a command run in it, and what it uses.
  */
+import type { ContainerInspectInfo } from 'dockerode';
 import type { Executed, Usage } from '../../ports/target.ts';
 import { becomesTrue } from '../wait.ts';
 import type { Engine } from './engine.ts';
-import { CHANGE_MS, EXEC_CODE_MS, EXEC_OUTPUT_BYTES, EXEC_POLL_MS } from './limits.ts';
+import { CHANGE_MS, EXEC_CODE_MS, EXEC_OUTPUT_BYTES, EXEC_POLL_MS, HEALTH_WORDS_CHARS } from './limits.ts';
 import { framesOf } from './lines.ts';
 import { collect } from './logs.ts';
+import { healthIn } from './looks.ts';
 
 /** To its end. Aborting ends the wait; the command itself runs on, since the engine has no way to end it. */
 export async function execute(
@@ -52,6 +54,15 @@ export async function execute(
     signal,
   );
   return { code, output, cut: bytes > output.length };
+}
+
+/** The verdict of the engine's own check, with the end of what the check wrote where it failed. */
+export function verdict(info: ContainerInspectInfo): { ok: boolean; message: string } {
+  const status = healthIn(info);
+  if (status === null) return { ok: false, message: 'its container has no health check' };
+  const said = info.State.Health?.Log?.at(-1);
+  const words = said === undefined || status === 'healthy' ? '' : `: ${said.Output.trim().slice(-HEALTH_WORDS_CHARS)}`;
+  return { ok: status === 'healthy', message: `the engine's health check says ${status}${words}` };
 }
 
 interface CpuStats {

@@ -82,6 +82,11 @@ export const PORT_ITEMS = 64;
 export const VOLUME_ITEMS = 32;
 /** The kernel's own bound for one argument or `NAME=value`, less the final NUL. */
 export const ARGUMENT_BYTES = 128 * 1024 - 1;
+/** The engine knows no shorter ones; longer ones notice nothing. */
+export const HEALTHCHECK_MIN_MS = 1_000;
+export const HEALTHCHECK_MAX_MS = 60 * 60_000;
+/** Of what a health check wrote, its end is told. */
+export const HEALTH_WORDS_CHARS = 300;
 /** The engine refuses less. */
 export const MEMORY_MIN_BYTES = 6 * 1024 * 1024;
 

@@ -45,6 +45,7 @@ export function lookOf({ info, ref, host, output, told, doubles }: Seen): Look {
   if (state.Paused) attrs['paused'] = true;
   if (Name.slice(1) !== ref) attrs['name'] = Name.slice(1);
   if (kind === 'stopped' && state.Error !== '') attrs['error'] = state.Error;
+  if (kind === 'running' && healthIn(info) !== null) attrs['health'] = healthIn(info);
   if (doubles.length > 0) attrs['doubles'] = doubles;
   return {
     state: kind,
@@ -67,6 +68,12 @@ function stateOf({ State: state }: ContainerInspectInfo): Look['state'] {
     default:
       return 'stopped';
   }
+}
+
+/** What the engine's own check says: starting, healthy, unhealthy; null where it has none. */
+export function healthIn({ State: { Health } }: ContainerInspectInfo): string | null {
+  const status = Health?.Status ?? 'none';
+  return status === 'none' ? null : status;
 }
 
 /** `null` for a container that never ran. */

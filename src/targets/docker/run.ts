@@ -17,6 +17,8 @@ import {
   ARGUMENT_BYTES,
   COMMAND_ITEMS,
   ENV_ITEMS,
+  HEALTHCHECK_MAX_MS,
+  HEALTHCHECK_MIN_MS,
   MEMORY_MIN_BYTES,
   PORT_ITEMS,
   STOP_TIMEOUT_DEFAULT_MS,
@@ -39,6 +41,8 @@ export interface DockerRun {
   readonly env: { readonly [name: string]: string };
   readonly ports: readonly PublishedPort[];
   readonly volumes: { readonly [key: string]: DeclaredVolume };
+  /** Absent: what the image says. */
+  readonly healthcheck?: HealthCheck;
   /** null: no limit; the same for the next two. */
   readonly memoryBytes: number | null;
   readonly cpus: number | null;
@@ -51,6 +55,17 @@ export interface PublishedPort {
   /** null: any free one. */
   readonly host: number | null;
   readonly address: string;
+}
+
+/** A program that the engine runs in the container, again and again; exit code 0 is well. */
+export interface HealthCheck {
+  readonly command: readonly string[];
+  readonly everyMs: number;
+  readonly timeoutMs: number;
+  /** So many failures in a row are unhealthy. */
+  readonly retries: number;
+  /** Failures so soon after a start do not count. */
+  readonly startPeriodMs: number;
 }
 
 export interface DeclaredVolume {
@@ -124,6 +139,20 @@ const volumes = z
     'two volumes have the same path',
   );
 
+const CHECK_WORDS = `expected a time with its unit, like "10s", from 1s to ${formatDuration(HEALTHCHECK_MAX_MS)}`;
+const checkTime = durationSchema.refine((text) => {
+  const ms = parseDuration(text) ?? 0;
+  return ms >= HEALTHCHECK_MIN_MS && ms <= HEALTHCHECK_MAX_MS;
+}, CHECK_WORDS);
+
+const healthcheck = z.strictObject({
+  command: words.min(1, 'must name a program'),
+  every: checkTime.optional(),
+  timeout: checkTime.optional(),
+  retries: z.int('expected a whole number').min(1, 'at least 1').max(100, 'at most 100').optional(),
+  startPeriod: checkTime.optional(),
+});
+
 const MEMORY_WORDS = `expected a size with its unit, like "512m", at least ${formatSize(MEMORY_MIN_BYTES)}`;
 const STOP_WORDS = `expected a time with its unit, like "30s"; at most ${formatDuration(STOP_TIMEOUT_MAX_MS)}`;
 
@@ -150,6 +179,7 @@ const runSchema = z.strictObject({
   env: environment.optional(),
   ports: z.array(portSchema).max(PORT_ITEMS, `at most ${PORT_ITEMS} ports`).optional(),
   volumes: volumes.optional(),
+  healthcheck: healthcheck.optional(),
   memory: z
     .string(MEMORY_WORDS)
     .refine((text) => (parseSize(text) ?? 0) >= MEMORY_MIN_BYTES, MEMORY_WORDS)
@@ -198,11 +228,25 @@ export function freezeRun(
     volumes: Object.fromEntries(
       Object.entries(given.volumes ?? {}).map(([key, one]) => [key, { path: pathOf(one), name: nameOf(one) }]),
     ),
+    // Absent where nothing is said, as it was before there was such a key: an upgrade alone is no drift (L78).
+    ...(given.healthcheck !== undefined && { healthcheck: frozenCheck(given.healthcheck) }),
     memoryBytes: given.memory === undefined ? null : parseSize(given.memory),
     cpus: given.cpus ?? null,
     pids: given.pids ?? null,
   } satisfies DockerRun;
   return { ok: true, run: run as unknown as JsonObject };
+}
+
+/** Defaults as the engine's own. */
+function frozenCheck(given: z.infer<typeof healthcheck>): HealthCheck {
+  const ms = (text: string | undefined, otherwise: number): number => parseDuration(text ?? '') ?? otherwise;
+  return {
+    command: given.command,
+    everyMs: ms(given.every, 30_000),
+    timeoutMs: ms(given.timeout, 30_000),
+    retries: given.retries ?? 3,
+    startPeriodMs: ms(given.startPeriod, 0),
+  };
 }
 
 /** Of an orphan nothing is declared any more: it is ended as by default. */

@@ -11,6 +11,7 @@
 import type { Look } from '../../core/model.ts';
 import type {
   ExecAbility,
+  HealthAbility,
   Listing,
   LogsAbility,
   StatsAbility,
@@ -24,16 +25,16 @@ import type {
 import { createLocks, type Locks } from '../locks.ts';
 import { createChanges, type Changes } from './changes.ts';
 import type { Engine } from './engine.ts';
-import { conflict } from './failure.ts';
-import { openImages, type ImageFor } from './images.ts';
-import { execute, usage } from './inside.ts';
+import { conflict, terminal } from './failure.ts';
+import { openImages, type Image, type ImageFor } from './images.ts';
+import { execute, usage, verdict } from './inside.ts';
 import { containerName, nextName, type Scope } from './labels.ts';
 import * as limits from './limits.ts';
 import { collect, earlierOutput, lifeOutput, output } from './logs.ts';
 import { MISSING } from './looks.ts';
 import { Notices } from './notices.ts';
 import { openRecords, type Records } from './records.ts';
-import { restartPolicy } from './run.ts';
+import { restartPolicy, runOf } from './run.ts';
 import { Sightings, type Found } from './sightings.ts';
 import { removeVolumes, retainedVolumes, volumesFor } from './volumes.ts';
 import { followEvents } from './watch.ts';
@@ -53,7 +54,7 @@ const TRAITS: TargetTraits = {
   maxInFlight: limits.MAX_IN_FLIGHT,
   sweepEveryMs: limits.SWEEP_EVERY_MS,
   sweepDeadlineMs: limits.SWEEP_DEADLINE_MS,
-  abilities: ['logs', 'watch', 'exec', 'stats', 'volumes', 'restarts'],
+  abilities: ['logs', 'watch', 'exec', 'stats', 'health', 'volumes', 'restarts'],
 };
 
 /** What a container can do beside the verbs. */
@@ -183,11 +184,14 @@ class EngineTarget implements DockerTarget {
   readonly logs: LogsAbility = (subject, ask, signal) =>
     this.#logs(subject, ask, AbortSignal.any([signal, this.#closing.signal]));
 
+  readonly health: HealthAbility = async (subject, signal) =>
+    verdict((await this.#running(subject, 'ask for the health of', signal)).info);
+
   readonly exec: ExecAbility = async (subject, command, signal) =>
-    execute(this.#engine, await this.#running(subject, 'run a command in', signal), command, signal);
+    execute(this.#engine, (await this.#running(subject, 'run a command in', signal)).info.Id, command, signal);
 
   readonly stats: StatsAbility = async (subject, signal) =>
-    usage(this.#engine, await this.#running(subject, 'measure', signal), signal);
+    usage(this.#engine, (await this.#running(subject, 'measure', signal)).info.Id, signal);
 
   close(): Promise<void> {
     this.#unfollow();
@@ -199,7 +203,7 @@ class EngineTarget implements DockerTarget {
   // ── steps ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   async #create(subject: Subject, unstarted: boolean, signal: AbortSignal): Promise<Look> {
-    const image = await this.#imageFor(subject, signal);
+    const image = await this.#image(subject, signal);
     const mounts = await volumesFor(this.#engine, this.#scope, this.#records, subject, image, [], signal);
     return this.#notices.during(subject.uid, async () => {
       const policy = unstarted ? 'no' : restartPolicy(subject.spec);
@@ -207,6 +211,17 @@ class EngineTarget implements DockerTarget {
       if (!unstarted) await this.#changes.beginFirst(id, subject, signal);
       return (await this.#settled(id, subject, signal)).look;
     });
+  }
+
+  /** With a check where the spec goes by one: without, it would be taken for silent and restarted again and again. */
+  async #image(subject: Subject, signal: AbortSignal): Promise<Image> {
+    const image = await this.#imageFor(subject, signal);
+    const run = runOf(subject.spec);
+    if (subject.spec.health?.http !== null || run.healthcheck !== undefined || image.checksHealth) return image;
+    throw terminal(
+      'healthcheck-missing',
+      `${subject.fleet}/${subject.instance} is declared with health: { engine: true }, and image ${run.image} has no HEALTHCHECK; say run.healthcheck, or health: { http: … }`,
+    );
   }
 
   async #begin(found: Found, subject: Subject, signal: AbortSignal): Promise<Look> {
@@ -220,7 +235,7 @@ class EngineTarget implements DockerTarget {
   async #replace(old: Found, subject: Subject, unstarted: boolean, signal: AbortSignal): Promise<Look> {
     const { uid } = subject;
     const held = old.info.Mounts.flatMap(({ Type, Name }) => (Type === 'volume' && Name !== undefined ? [Name] : []));
-    const image = await this.#imageFor(subject, signal);
+    const image = await this.#image(subject, signal);
     const mounts = await volumesFor(this.#engine, this.#scope, this.#records, subject, image, held, signal);
     const isNext = old.info.Name === `/${nextName(this.#scope, subject)}`;
     const name = isNext ? containerName(this.#scope, subject) : nextName(this.#scope, subject);
@@ -254,10 +269,11 @@ class EngineTarget implements DockerTarget {
     );
   }
 
-  /** Id of its container, which runs: of another, the engine measures zeros, and what is asleep is not woken for a look. */
-  async #running(subject: Subject, verb: string, signal: AbortSignal): Promise<string> {
-    const { info, look } = await this.#existing(subject, verb, signal);
-    if (look.state === 'running') return info.Id;
+  /** Its container, which runs: of another, the engine measures zeros, and what is asleep is not woken for a look. */
+  async #running(subject: Subject, verb: string, signal: AbortSignal): Promise<Found> {
+    const found = await this.#existing(subject, verb, signal);
+    const { info, look } = found;
+    if (look.state === 'running') return found;
     const { fleet, instance } = subject;
     throw conflict('not-running', `cannot ${verb} ${fleet}/${instance}: its container is ${info.State.Status}`, look);
   }

@@ -10,6 +10,7 @@ import { openDockerTarget } from './target.ts';
 export const dockerType: TargetType = {
   type: 'docker',
   lifecycles: ['hot', 'lazy'],
+  health: true,
   run: freezeRun,
   infra: infraOf,
   create(settings, { deployment, dataDir, name }) {

@@ -11,7 +11,7 @@ import { KEEP_ALIVE_MS, REOPEN_MAX_MS, REOPEN_MIN_MS } from './limits.ts';
 import { linesOf } from './lines.ts';
 
 /** What matters. `kill`, `stop` and `oom` say no more than the `die` that comes with them, or are not the end of anything. */
-const ACTIONS = ['start', 'die', 'pause', 'unpause', 'rename', 'destroy'] as const;
+const ACTIONS = ['start', 'die', 'pause', 'unpause', 'rename', 'destroy', 'health_status'] as const;
 type Action = (typeof ACTIONS)[number];
 
 export interface EngineEvent {
@@ -65,7 +65,8 @@ export async function followEvents(
 }
 
 function eventIn({ Action, Actor, time = 0, timeNano = 0 }: Message, scope: Scope): EngineEvent | null {
-  const action = ACTIONS.find((one) => one === Action);
+  // "health_status: healthy"
+  const action = ACTIONS.find((one) => one === Action?.split(':')[0]);
   const owner = ownerIn(Actor?.Attributes, scope);
   if (action === undefined || owner === null || Actor?.ID === undefined) return null;
   const code = Actor.Attributes?.['exitCode'];
