@@ -5,6 +5,7 @@
 import { Command, CommanderError } from 'commander';
 import type { Session } from './command.ts';
 import { registerAgentToken } from './commands/agent-token.ts';
+import { registerBackup } from './commands/backup.ts';
 import { registerBench, registerSim } from './commands/checkout.ts';
 import { registerDebug } from './commands/debug.ts';
 import { registerDelete } from './commands/delete.ts';
@@ -113,6 +114,7 @@ function createSession(io: Io): Session {
     registerAgentToken,
     registerLogLevel,
     registerDoctor,
+    registerBackup,
     registerSim,
     registerBench,
   ]) {

@@ -13,14 +13,14 @@ export interface DataFolder {
   readonly created: boolean;
 }
 
-const AGENT_KEY_FILE = 'agent.key';
-const SECRET_KEY_FILE = 'secret.key';
+export const AGENT_KEY_FILE = 'agent.key';
+export const SECRET_KEY_FILE = 'secret.key';
 /** The key of stored secrets, for hosts that share a store. */
 export const SECRET_KEY_VARIABLE = 'HOLDFAST_SECRET_KEY';
 const ADMIN_TOKEN_FILE = 'admin.token';
 /** Base URL of the running server, for clients that start from the folder. */
 const ENDPOINT_FILE = 'endpoint';
-const SERVER_FILE = 'holdfast.yaml';
+export const SERVER_FILE = 'holdfast.yaml';
 
 /** The named folder, else the nearest `.holdfast/` upwards, else a new one here. */
 export function openDataFolder(named: string | null, from: string): DataFolder {

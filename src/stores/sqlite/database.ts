@@ -7,6 +7,9 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { StoreError } from '../../ports/store.ts';
 
+/** The file in a data folder, and in a copy of one. */
+export const DATABASE_FILE = 'holdfast.db';
+
 /** How long a commit waits for another program's lock; it blocks this process, so it is short. */
 const BUSY_TIMEOUT_MS = 2_000;
 /** The WAL is cut back to this after a checkpoint; it may be larger while a backup reads. */
@@ -23,7 +26,7 @@ export function makeFolder(folder: string): void {
 
 /** `maxPages` stands for a full disk in tests (https://www.sqlite.org/pragma.html#pragma_max_page_count). */
 export function openDatabase(folder: string, maxPages?: number): DatabaseSync {
-  const db = new DatabaseSync(join(folder, 'holdfast.db'), { timeout: BUSY_TIMEOUT_MS });
+  const db = new DatabaseSync(join(folder, DATABASE_FILE), { timeout: BUSY_TIMEOUT_MS });
   try {
     db.exec('PRAGMA journal_mode = WAL');
     db.exec('PRAGMA synchronous = FULL');

@@ -74,9 +74,7 @@ const STEPS: readonly string[] = [
 export const SCHEMA_VERSION = STEPS.length;
 
 export function migrate(db: DatabaseSync, folder: string, newDeployment: () => string): void {
-  const found = pragma(db, 'user_version');
-  if (found > SCHEMA_VERSION) throw rules.newerSchema(folder, found, SCHEMA_VERSION);
-  checkOurs(db, folder, found);
+  const found = checkSchema(db, folder);
   for (let version = found; version < SCHEMA_VERSION; version += 1) {
     transact(db, () => {
       db.exec(STEPS[version] ?? '');
@@ -89,11 +87,13 @@ export function migrate(db: DatabaseSync, folder: string, newDeployment: () => s
   }
 }
 
-/** A database that has content, but not ours, is never migrated. */
-function checkOurs(db: DatabaseSync, folder: string, version: number): void {
+/** The schema that was found. One of a newer build is refused, and so is content that is not ours: it is never migrated. */
+export function checkSchema(db: DatabaseSync, folder: string): number {
+  const version = pragma(db, 'user_version');
+  if (version > SCHEMA_VERSION) throw rules.newerSchema(folder, version, SCHEMA_VERSION);
   const id = pragma(db, 'application_id');
   const tables = db.prepare('SELECT count(*) AS n FROM sqlite_schema').get()?.['n'];
-  if (id === APPLICATION_ID || (version === 0 && id === 0 && tables === 0)) return;
+  if (id === APPLICATION_ID || (version === 0 && id === 0 && tables === 0)) return version;
   throw new StoreError('corrupt', `The database in ${folder} was not made by Holdfast: choose another data folder.`);
 }
 
