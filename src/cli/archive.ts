@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { wordsOf } from '../core/error-words.ts';
 import { LogFileError, readLogFile, type LogFile } from '../core/log-file.ts';
 import { createApp, listen } from '../http/server.ts';
 import { createControl } from '../runtime/control/index.ts';
@@ -99,7 +100,7 @@ export async function readArchive(file: string): Promise<LogFile> {
   try {
     text = await readFile(file, 'utf8');
   } catch (error) {
-    throw new Failure('unreadable', `${file} cannot be read: ${(error as Error).message}`);
+    throw new Failure('unreadable', `${file} cannot be read: ${wordsOf(error)}`);
   }
   try {
     return readLogFile(text);

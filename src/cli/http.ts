@@ -7,6 +7,7 @@
  */
 import * as http from 'node:http';
 import * as https from 'node:https';
+import { wordsOf } from '../core/error-words.ts';
 import { Failure, ProblemFailure, Unreachable } from './failure.ts';
 import { ANSWER_BYTES } from './limits.ts';
 
@@ -124,8 +125,8 @@ export function translate(error: unknown, ask: Exchange, deadline: AbortSignal |
 /** A host with several addresses fails with one error for each; they agree more often than not. */
 function reasonOf(error: unknown): { code: string; message: string } {
   const first: unknown = error instanceof AggregateError ? error.errors[0] : error;
-  if (!(first instanceof Error)) return { code: '', message: String(first) };
-  return { code: (first as NodeJS.ErrnoException).code ?? '', message: first.message };
+  const code = first instanceof Error ? ((first as NodeJS.ErrnoException).code ?? '') : '';
+  return { code, message: wordsOf(first) };
 }
 
 function where(ask: Exchange): string {

@@ -1,6 +1,7 @@
 /** `holdfast sim`: seeded histories of a simulated fleet. The simulator is part of a checkout, not of the package. */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { wordsOf } from '../core/error-words.ts';
 import type { SimOptions } from './commands/checkout.ts';
 import { Failure } from './failure.ts';
 
@@ -38,7 +39,7 @@ export async function runSim({ seed, hours, json }: SimOptions): Promise<number>
     else for (const line of summary(result)) say(line);
     return 0;
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = wordsOf(error);
     const trace = traceOf(error);
     const repeat = `npm run -s holdfast -- sim --seed ${chosen} --hours ${hours}`;
     if (json) say(JSON.stringify({ ok: false, seed: chosen, violated: message, trace, repeat }));

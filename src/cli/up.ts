@@ -5,10 +5,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { wordsOf } from '../core/error-words.ts';
 import { parseListen, type Listen, type ServerFile } from '../core/server-file.ts';
 import { createApp, listen, type Listening } from '../http/server.ts';
 import { startProxy, type Proxy, type ProxyWorld } from '../proxy/server.ts';
-import { StoreError } from '../ports/store.ts';
 import { compose, StartError, type Composed } from '../runtime/compose.ts';
 import {
   dropEndpoint,
@@ -166,8 +166,8 @@ function readable(path: string): boolean {
  */
 function sayUnheard(log: () => Log): void {
   process.on('unhandledRejection', (reason) => {
-    const error = reason instanceof Error ? (reason.stack ?? reason.message) : String(reason);
-    log().error({ error }, 'a promise failed and nobody heard it; this is a fault of Holdfast');
+    const stack = reason instanceof Error ? reason.stack : undefined;
+    log().error({ error: wordsOf(reason), stack }, 'a promise failed and nobody heard it; this is a fault of Holdfast');
   });
 }
 
@@ -196,6 +196,5 @@ function givenKey(): string | null {
 }
 
 function sentence(error: unknown): string {
-  if (error instanceof StartError || error instanceof StoreError) return error.message;
-  return error instanceof Error && error.message !== '' ? error.message : String(error);
+  return wordsOf(error);
 }

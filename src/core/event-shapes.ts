@@ -10,6 +10,7 @@
  * schema library costs more than SQLite and JSON.parse together. The checks go as deep as the fold reads without
  * looking; what only people read (messages, attributes) is not taken apart.
  */
+import { wordsOf } from './error-words.ts';
 import { EVENT_VERSIONS } from './events.ts';
 import type { EventType, Recovery, StoredEvent } from './events.ts';
 import { PHASES } from './model.ts';
@@ -42,7 +43,7 @@ export function readRow(row: EventRow): RowRead {
     data = typeof row.data === 'string' ? JSON.parse(row.data) : row.data;
     if (row.by !== null) by = JSON.parse(row.by);
   } catch (error) {
-    return quarantined(row, `not JSON: ${error instanceof Error ? error.message : String(error)}`);
+    return quarantined(row, `not JSON: ${wordsOf(error)}`);
   }
   if (row.v !== shape.v) {
     if (!(row.v >= 1)) return quarantined(row, `there never was a version ${row.v} of it`);
@@ -218,8 +219,8 @@ const isPolicy = (policy: unknown): boolean =>
   str(policy.onDegraded) &&
   str(policy.drift);
 
-const isFailure = (error: unknown): boolean =>
-  isObject(error) && CLASSES.has(error.class) && FAULTS.has(error.fault) && str(error.code) && str(error.message);
+const isFailure = (detail: unknown): boolean =>
+  isObject(detail) && CLASSES.has(detail.class) && FAULTS.has(detail.fault) && str(detail.code) && str(detail.message);
 
 const isRemovedOrInstalled = (plugin: unknown): boolean =>
   isInstalled(plugin) || (isObject(plugin) && str(plugin.source) && plugin.removed === true);

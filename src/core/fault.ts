@@ -2,11 +2,12 @@
  * What is kept of a fault of Holdfast itself until it is counted. The words are for people: they never enter the log, for
  * another build of the same logic may word them otherwise (invariant 12).
  */
+import { wordsOf } from './error-words.ts';
 import { MAX_FAULTS, MESSAGE_CHARS } from './limits.ts';
 import type { Fault, FleetState } from './model.ts';
 
 export function faultOf(uid: string | null, doing: string, error: unknown): Fault {
-  const words = error instanceof Error ? error.message : String(error);
+  const words = wordsOf(error);
   return { uid, message: `${doing} failed in an unforeseen way: ${words}`.slice(0, MESSAGE_CHARS) };
 }
 

@@ -7,6 +7,7 @@
  *  2. Names, commands, images, labels and error messages stay: without them nothing could be found out.
  *  3. A file that is cut off or does not hold together is refused, with the line.
  */
+import { wordsOf } from './error-words.ts';
 import { readRow, type EventRow } from './event-shapes.ts';
 import type { EventData, NewEvent, StoredEvent } from './events.ts';
 import type { Exit, FleetState, JsonObject, Spec } from './model.ts';
@@ -158,7 +159,7 @@ function headOf(value: unknown): LogHead {
   try {
     if (snapshot != null) thaw(snapshot.body, snapshot.logic);
   } catch (error) {
-    throw new LogFileError(`its snapshot cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+    throw new LogFileError(`its snapshot cannot be read: ${wordsOf(error)}`);
   }
   return head as LogHead;
 }

@@ -2,6 +2,7 @@
  * Reads a body within its bound. Promises: never more than `limitBytes` in memory, however the body is framed and whatever
  * its Content-Length says; a body that is no UTF-8 text is refused instead of patched up.
  */
+import { wordsOf } from '../core/error-words.ts';
 import { Problem } from './problem.ts';
 
 export async function readText(request: Request, limitBytes: number): Promise<string> {
@@ -52,7 +53,7 @@ export async function readJson(request: Request, limitBytes: number): Promise<un
     return JSON.parse(text);
   } catch (error) {
     // V8 says where only for some mistakes, and repeats the text for the others.
-    const offset = /position (\d+)/.exec(String(error))?.[1];
+    const offset = /position (\d+)/.exec(wordsOf(error))?.[1];
     const line = offset === undefined ? null : text.slice(0, Number(offset)).split('\n').length;
     const where = line === null ? '' : `: it breaks at line ${line}`;
     throw new Problem('bad-request', `The body is not JSON${where}.`, {

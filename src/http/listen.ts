@@ -6,6 +6,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { getRequestListener, RequestError } from '@hono/node-server';
+import { wordsOf } from '../core/error-words.ts';
 import {
   CHECK_CONNECTIONS_MS,
   CLOSE_GRACE_MS,
@@ -109,7 +110,7 @@ function cannotListen(error: NodeJS.ErrnoException, host: string, port: number):
     case 'ENOTFOUND':
       return new Error(`${host} is no address of this machine; choose one with --listen.`, { cause: error });
     default:
-      return new Error(`Cannot listen on ${where}: ${error.message}`, { cause: error });
+      return new Error(`Cannot listen on ${where}: ${wordsOf(error)}`, { cause: error });
   }
 }
 

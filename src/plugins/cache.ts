@@ -8,8 +8,9 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import { wordsOf } from '../core/error-words.ts';
 import type { TreeEntry } from '../core/plugin-tree.ts';
-import { messageOf, transient } from './failure.ts';
+import { transient } from './failure.ts';
 import { CACHE_TREES } from './limits.ts';
 import type { PluginManifest } from './manifest.ts';
 
@@ -107,7 +108,7 @@ export function openCache(folder: string, maxBytes: number): Cache {
         return held;
       } catch (error) {
         if (error instanceof Error && 'code' in error && typeof error.code === 'string')
-          throw transient('plugin-cache', `no plugin can be kept below ${folder}: ${messageOf(error)}`, error);
+          throw transient('plugin-cache', `no plugin can be kept below ${folder}: ${wordsOf(error)}`, error);
         throw error;
       } finally {
         rmSync(made, { recursive: true, force: true });

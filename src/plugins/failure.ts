@@ -14,5 +14,3 @@ export function terminal(code: string, message: string, cause?: unknown): Target
 /** What was fetched is not to be delivered. Final only where the ref can never mean anything else. */
 export const refused = (pinned: boolean, code: string, message: string): TargetError =>
   pinned ? terminal(code, message) : transient(code, message);
-
-export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -18,9 +18,10 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { wordsOf } from '../core/error-words.ts';
 import type { TreeEntry } from '../core/plugin-tree.ts';
 import { pathProblem, treeProblem, type Listed } from './checks.ts';
-import { messageOf, transient } from './failure.ts';
+import { transient } from './failure.ts';
 import { TREE_BYTES, TREE_FILES } from './limits.ts';
 
 /** What lies there, checked. */
@@ -76,7 +77,7 @@ function look(folder: string, called: string): readonly Listed[] {
     walk('');
   } catch (error) {
     if (error instanceof Error && 'detail' in error) throw error;
-    throw transient('fetch-failed', `${called} cannot be read: ${messageOf(error)}`, error);
+    throw transient('fetch-failed', `${called} cannot be read: ${wordsOf(error)}`, error);
   }
   const problem = treeProblem(found);
   if (problem !== null) throw fail(problem);
@@ -94,7 +95,7 @@ function contents(file: string, called: string): Buffer {
       closeSync(open);
     }
   } catch (error) {
-    throw transient('fetch-failed', `${called} cannot be read: ${file}: ${messageOf(error)}`, error);
+    throw transient('fetch-failed', `${called} cannot be read: ${file}: ${wordsOf(error)}`, error);
   }
 }
 

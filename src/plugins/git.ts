@@ -10,6 +10,7 @@
 import { spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { wordsOf } from '../core/error-words.ts';
 import { PACK_BYTES, SLOW_BYTES_PER_SECOND, SLOW_SECONDS, WORDS_BYTES } from './limits.ts';
 
 export type Transport = 'https' | 'http' | 'ssh' | 'file';
@@ -143,7 +144,7 @@ export function openGit(folder: string): Git {
         end();
       });
       child.stderr.setEncoding('utf8').on('data', (text: string) => (words = (words + text).slice(-WORDS_BYTES)));
-      child.once('error', (error) => reject(new GitError(`git cannot be run (is it installed?): ${error.message}`)));
+      child.once('error', (error) => reject(new GitError(`git cannot be run (is it installed?): ${wordsOf(error)}`)));
       child.once('close', (code, killedBy) => {
         ask.signal.removeEventListener('abort', end);
         if (ask.signal.aborted) reject(ask.signal.reason as Error);

@@ -4,6 +4,7 @@
  *
  *   { "name": "notes", "version": "1.2.0", "restart": true, "needs": ["search"] }
  */
+import { wordsOf } from '../core/error-words.ts';
 import { NEEDS } from './limits.ts';
 
 export interface PluginManifest {
@@ -29,7 +30,7 @@ export function readPluginManifest(
   try {
     value = JSON.parse(text.replace(/^\ufeff/, ''));
   } catch (error) {
-    return bad(`${MANIFEST_FILE} is no JSON: ${error instanceof Error ? error.message : String(error)}`);
+    return bad(`${MANIFEST_FILE} is no JSON: ${wordsOf(error)}`);
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     return bad(`${MANIFEST_FILE} must hold an object with name, version, restart and needs`);

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { wordsOf } from '../core/error-words.ts';
 import type { TreeEntry } from '../core/plugin-tree.ts';
 import { isWholeSha } from '../core/plugin-source.ts';
 import { treeProblem, type Listed } from './checks.ts';
@@ -86,7 +87,8 @@ export async function fetchCommit(
         await fetch('--depth=1', '--', remote.url, `+${ref}:refs/wanted`);
       } catch (error) {
         // Old and plain servers hand out what a branch or tag names, and nothing else (L66).
-        if (signal.aborted || !/not our ref|unadvertised|shallow|dumb|does not allow/i.test(String(error))) throw error;
+        if (signal.aborted || !/not our ref|unadvertised|shallow|dumb|does not allow/i.test(wordsOf(error)))
+          throw error;
         whole = true;
       }
     }
@@ -268,7 +270,7 @@ async function blobs(
       try {
         return take(chunk);
       } catch (error) {
-        failed = error instanceof Error ? error : new Error(String(error));
+        failed = error instanceof Error ? error : new Error(wordsOf(error));
         return true;
       }
     },

@@ -10,6 +10,7 @@
 import { createHash } from 'node:crypto';
 import { lstatSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { wordsOf } from '../core/error-words.ts';
 import { secretNames, withSecrets } from '../core/manifest/references.ts';
 import { forbidden, isWholeSha, parseSource, type PluginPolicy, type PluginSource } from '../core/plugin-source.ts';
 import { sameDigest, treeDigest, type TreeEntry } from '../core/plugin-tree.ts';
@@ -17,7 +18,7 @@ import type { PluginSettings } from '../core/server-file.ts';
 import type { PluginSources, PluginTree, WantedPlugin } from '../ports/plugin-source.ts';
 import { TargetError } from '../ports/target.ts';
 import { openCache, type About, type Held } from './cache.ts';
-import { messageOf, refused, terminal, transient } from './failure.ts';
+import { refused, terminal, transient } from './failure.ts';
 import { copyFolder, readFolder } from './folder.ts';
 import { GitError, openGit } from './git.ts';
 import { FETCH_MS, FETCHES_AT_ONCE, FETCHES_WAITING, KNOWN_SHAS, MANIFEST_BYTES, RESOLVE_MS } from './limits.ts';
@@ -174,7 +175,7 @@ async function inWords<T>(wanted: WantedPlugin, signal: AbortSignal, work: () =>
   } catch (error) {
     if (error instanceof TargetError || signal.aborted) throw error;
     const code = error instanceof GitError ? 'fetch-failed' : 'plugin-failed';
-    throw transient(code, `${calledOf(wanted)} could not be fetched: ${messageOf(error)}`, error);
+    throw transient(code, `${calledOf(wanted)} could not be fetched: ${wordsOf(error)}`, error);
   }
 }
 

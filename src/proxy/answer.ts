@@ -3,6 +3,7 @@
  * inside go to the log only.
  */
 import { type OutgoingHttpHeaders, STATUS_CODES, type ServerResponse } from 'node:http';
+import { wordsOf } from '../core/error-words.ts';
 import type { Log } from '../runtime/log.ts';
 import { NotAwake } from '../runtime/wake.ts';
 import { RETRY_AFTER_S } from './limits.ts';
@@ -41,7 +42,7 @@ export function refuse(log: Log, outgoing: ServerResponse, what: object, error: 
   const { status, message, retryAfterSeconds, cause } = answer;
   if (status >= 500)
     log.info(
-      { ...what, status, message, ...(cause instanceof Error && { cause: cause.message }) },
+      { ...what, status, message, ...(cause instanceof Error && { cause: wordsOf(cause) }) },
       'a request was not passed on',
     );
   if (outgoing.headersSent || outgoing.destroyed) {

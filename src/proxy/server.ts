@@ -12,6 +12,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { wordsOf } from '../core/error-words.ts';
 import type { ExposeSpec } from '../core/model.ts';
 import type { TokenView } from '../runtime/api.ts';
 import type { Log } from '../runtime/log.ts';
@@ -126,7 +127,7 @@ async function listening(server: Server, host: string, port: number): Promise<vo
     server.once('error', (error) =>
       reject(
         new Error(
-          `The wake proxy cannot listen on ${host}:${port}: ${error.message}. Choose another address with --proxy-listen.`,
+          `The wake proxy cannot listen on ${host}:${port}: ${wordsOf(error)}. Choose another address with --proxy-listen.`,
           { cause: error },
         ),
       ),

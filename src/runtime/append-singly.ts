@@ -2,6 +2,7 @@
  * Facts that could not be written together, one by one: one that cannot be written at all must not keep the others out of the
  * log (L46). It is said, and dropped.
  */
+import { wordsOf } from '../core/error-words.ts';
 import type { NewEvent } from '../core/events.ts';
 import type { Store } from '../ports/store.ts';
 import type { Log } from './log.ts';
@@ -21,7 +22,7 @@ export async function appendSingly(
     } catch (error) {
       if (!(error instanceof TypeError)) throw error;
       const { type, instance } = fact;
-      log.error({ fleet, type, instance, error: error.message }, 'a fact cannot be written, and is dropped');
+      log.error({ fleet, type, instance, error: wordsOf(error) }, 'a fact cannot be written, and is dropped');
     }
     facts.shift();
   }

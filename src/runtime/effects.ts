@@ -9,6 +9,7 @@
  *  4. Nothing of the world is touched after the lease has run out. In a process that stood still (SIGSTOP) answers are heard
  *     before the timer that ends the lease rings, so the clock itself is asked before each verb.
  */
+import { hasWords, wordsOf } from '../core/error-words.ts';
 import type { DecidedAction, EventData, FailureDetail, NewEvent } from '../core/events.ts';
 import type { InstalledPlugin, Instance, Look, Operation, PluginSpec } from '../core/model.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -250,12 +251,20 @@ function able<A>(ability: A | undefined, name: string, inst: Instance): A {
 }
 
 function detailOf(error: unknown, operation: Operation): FailureDetail {
-  if (error instanceof TargetError) return error.detail;
-  const message = error instanceof Error && error.message !== '' ? error.message : String(error);
+  if (error instanceof TargetError) return worded(error);
+  const message = wordsOf(error);
   return {
     class: 'transient',
     fault: 'instance',
     code: 'internal',
     message: `${operation.kind} failed in an unforeseen way: ${message}`,
   };
+}
+
+/** A target may fail without words: then its code, and what caused it, are all there is to tell (L43). */
+function worded({ detail, cause }: TargetError): FailureDetail {
+  const code = hasWords(detail.code) ? detail.code : 'unnamed';
+  if (hasWords(detail.message)) return code === detail.code ? detail : { ...detail, code };
+  const why = cause == null ? 'without words' : wordsOf(cause);
+  return { ...detail, code, message: `it failed with code "${code}": ${why}` };
 }

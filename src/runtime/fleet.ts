@@ -5,6 +5,7 @@
  *  1. Once it ends, or is lost to another owner, it begins nothing more, even what a last tick still decides.
  *  2. Whoever listens is told of its end, too: nobody waits for a fleet that will never speak again.
  */
+import { wordsOf } from '../core/error-words.ts';
 import type { NewEvent, StoredEvent } from '../core/events.ts';
 import type { Violation } from '../core/invariants.ts';
 import { withSecrets } from '../core/manifest/references.ts';
@@ -160,7 +161,7 @@ export class Fleet {
     try {
       await this.world.vault.tidy(this.loop.state);
     } catch (error) {
-      this.world.log.warn({ fleet: this.name, error: messageOf(error) }, 'old secrets could not be dropped; later');
+      this.world.log.warn({ fleet: this.name, error: wordsOf(error) }, 'old secrets could not be dropped; later');
     }
   }
 
@@ -252,7 +253,7 @@ export class Fleet {
         listener(events);
       } catch (error) {
         this.world.log.error(
-          { fleet: this.name, error: messageOf(error) },
+          { fleet: this.name, error: wordsOf(error) },
           'a listener failed; this is a fault of Holdfast',
         );
       }
@@ -272,7 +273,7 @@ export class Fleet {
             `no target is called "${name}"; declare it in holdfast.yaml, or delete its instances with --forget`,
           );
       } catch (error) {
-        this.noTarget(name, `target "${name}" cannot be used as holdfast.yaml declares it: ${messageOf(error)}`);
+        this.noTarget(name, `target "${name}" cannot be used as holdfast.yaml declares it: ${wordsOf(error)}`);
       }
     }
   }
@@ -298,8 +299,6 @@ export class Fleet {
     );
   }
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** References to secrets become what `secret` says; `$${` becomes `${`. */
 function subjectOf(

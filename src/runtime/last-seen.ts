@@ -9,6 +9,7 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { wordsOf } from '../core/error-words.ts';
 import type { Clock } from '../ports/clock.ts';
 import { LAST_SEEN_EVERY_MS, LAST_SEEN_FILES, LAST_SEEN_KEPT_MS } from './limits.ts';
 import type { Log } from './log.ts';
@@ -108,7 +109,7 @@ export class LastSeen {
       part.dirty = true;
       if (!this.failed)
         this.world.log.warn(
-          { error: String(error) },
+          { error: wordsOf(error) },
           'when agents were last heard cannot be written; a restart would forget it',
         );
       this.failed = true;

@@ -13,6 +13,7 @@
  *  5. At most `PROBES_AT_ONCE` healths are asked at the same time, first those whose present life was never asked: an agent
  *     must not run out of its start grace because others hang.
  */
+import { wordsOf } from '../core/error-words.ts';
 import type { NewEvent } from '../core/events.ts';
 import { silentAfterMs } from '../core/liveness.ts';
 import type { FleetState, HealthSpec, Instance } from '../core/model.ts';
@@ -331,7 +332,7 @@ export class LivenessWatch {
       );
     } catch (error) {
       if (inst.spec.health?.http === null) return null;
-      return { ok: false, message: error instanceof Error ? error.message : String(error) };
+      return { ok: false, message: wordsOf(error) };
     }
   }
 }

@@ -9,6 +9,7 @@
  */
 import { Agenda } from '../core/agenda.ts';
 import type { Decision } from '../core/decide.ts';
+import { wordsOf } from '../core/error-words.ts';
 import type { NewEvent, StoredEvent } from '../core/events.ts';
 import { drafted } from '../core/draft.ts';
 import { emptyState, evolve } from '../core/evolve.ts';
@@ -240,7 +241,7 @@ export class FleetLoop {
       this.failure = null;
       this.lastTickMono = clock.mono();
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = wordsOf(error);
       if (error instanceof FencedError) {
         this.ended = true;
         this.world.lost(message);
@@ -289,7 +290,7 @@ export class FleetLoop {
     try {
       this.world.committed(report);
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = wordsOf(error);
       this.world.log.error(
         { fleet: this.fleet, error: message },
         'a committed tick could not be told; this is a fault of Holdfast',
@@ -332,7 +333,7 @@ export class FleetLoop {
     try {
       return source(state, draft);
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = wordsOf(error);
       this.world.log.error(
         { fleet: this.fleet, error: message },
         'a source of facts failed; its facts are lost, the next look tells',
@@ -361,7 +362,7 @@ export class FleetLoop {
       await this.saveSnapshot();
     } catch (error) {
       this.nextSnapshotSeq = seq + SNAPSHOT_RETRY_EVENTS;
-      const message = error instanceof Error ? error.message : String(error);
+      const message = wordsOf(error);
       this.world.log.error({ fleet: this.fleet, error: message }, 'a snapshot could not be saved; it is tried again');
     }
   }

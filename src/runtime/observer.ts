@@ -8,6 +8,7 @@
  *  4. Sweeps of a target never overlap; a look asked meanwhile is taken right after.
  *  5. While a fleet's log cannot be written, only the newest listing waits for it: an outage piles up nothing.
  */
+import { wordsOf } from '../core/error-words.ts';
 import type { NewEvent } from '../core/events.ts';
 import type { FleetState } from '../core/model.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -209,7 +210,7 @@ export class TargetObserver {
 
   /** The look failed. What it could not see stays as it was, and grows old. */
   private unseen(error: unknown): void {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = wordsOf(error);
     this.log.warn(
       { target: this.name, error: message },
       'a target could not be listed; nothing is concluded from that',

@@ -7,6 +7,7 @@
  *  3. A tracked ref is looked up once for all who track it; that it moved is said once.
  *  4. A box or a source that does not answer is no news: nothing is concluded from that.
  */
+import { wordsOf } from '../core/error-words.ts';
 import type { NewEvent } from '../core/events.ts';
 import { UNSURE, type FleetState, type InstalledPlugin, type Instance, type PluginSpec } from '../core/model.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -75,7 +76,7 @@ export class PluginWatch {
         this.watchOne(inst, tracking);
       } catch (error) {
         // A fault of ours about one of them is no reason to look after nobody (L46).
-        const message = error instanceof Error ? error.message : String(error);
+        const message = wordsOf(error);
         this.world.log.error(
           { instance: inst.name, error: message },
           'plugins cannot be watched; this is a fault of Holdfast',
@@ -185,8 +186,6 @@ export class PluginWatch {
     }
   }
 }
-
-const wordsOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 function observed(
   state: FleetState,

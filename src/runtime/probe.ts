@@ -2,6 +2,7 @@
  * Asks for an agent's declared health: over HTTP, where any answer of 200–399 is well, and anything else, or none, is not; or
  * its target's authority, which checks it by itself.
  */
+import { wordsOf } from '../core/error-words.ts';
 import type { Instance } from '../core/model.ts';
 import { TargetError, type Subject, type Target } from '../ports/target.ts';
 
@@ -25,12 +26,8 @@ export async function httpProbe(inst: Instance, signal: AbortSignal): Promise<{ 
     const ok = response.status >= 200 && response.status < 400;
     return { ok, message: `GET ${path} on port ${port} answered ${response.status}` };
   } catch (error) {
-    const cause =
-      error instanceof Error && error.cause instanceof Error
-        ? error.cause.message
-        : error instanceof Error
-          ? error.message
-          : String(error);
+    // "fetch failed" says nothing; its cause does.
+    const cause = wordsOf(error instanceof Error ? (error.cause ?? error) : error);
     return { ok: false, message: `GET ${path} on port ${port} got no answer: ${cause}` };
   }
 }

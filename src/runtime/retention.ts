@@ -1,4 +1,5 @@
 /** Drops what is older than both bounds of the server file, never above the newest snapshot. A failure is logged and tried again. */
+import { wordsOf } from '../core/error-words.ts';
 import type { World } from './world.ts';
 
 const EVERY_MS = 60 * 60_000;
@@ -17,7 +18,7 @@ export function keepRetention(world: World, keep: { days: number; events: number
         await world.store.retain(name, { sinceAt: loop.time() - keep.days * DAY_MS, events: keep.events });
       } catch (error) {
         world.log.warn(
-          { fleet: name, error: String(error) },
+          { fleet: name, error: wordsOf(error) },
           'old events could not be dropped; it is tried again in an hour',
         );
       }

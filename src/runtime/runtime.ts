@@ -8,6 +8,7 @@
  *  4. A fleet is dropped only as it was seen to be empty: what is declared meanwhile keeps it.
  *  5. After `stop` nothing of ours is left behind, not even a fleet that was being taken over.
  */
+import { wordsOf } from '../core/error-words.ts';
 import { DEFAULT_DEADLINE_MS } from '../core/limits.ts';
 import type { Instance } from '../core/model.ts';
 import { StoreError, type Store } from '../ports/store.ts';
@@ -143,7 +144,7 @@ export class Runtime {
       await withDeadline(clock, CALLED_OFF_MS, `ending what is at work in fleet "${name}"`, () => fleet.effects.idle());
     } catch (error) {
       log.warn(
-        { fleet: name, error: String(error) },
+        { fleet: name, error: wordsOf(error) },
         'not everything that was at work has ended; its agents are stopped all the same',
       );
     }
@@ -151,7 +152,7 @@ export class Runtime {
       await this.store.append(name, [{ type: 'owner.stopped', data: { epoch, agents: true } }], () => loop.time());
     } catch (error) {
       log.error(
-        { fleet: name, error: String(error) },
+        { fleet: name, error: wordsOf(error) },
         'that the agents are stopped on purpose could not be written; it will read as flaps',
       );
     }
@@ -173,7 +174,7 @@ export class Runtime {
       );
     } catch (error) {
       log.error(
-        { fleet: fleet.name, instance: inst.name, error: String(error) },
+        { fleet: fleet.name, instance: inst.name, error: wordsOf(error) },
         'an agent could not be stopped, and runs on',
       );
     }
@@ -198,7 +199,7 @@ export class Runtime {
       await this.store.release(name, epoch);
     } catch (error) {
       this.world.log.error(
-        { fleet: name, error: String(error) },
+        { fleet: name, error: wordsOf(error) },
         'the fleet could not be released; its lease will run out',
       );
     }
@@ -277,7 +278,7 @@ export class Runtime {
       if (renewed) this.expireAfter(name, owned, askedMono);
       else this.lost(name, 'another owner has taken it over');
     } catch (error) {
-      log.error({ fleet: name, error: String(error) }, 'the lease could not be renewed');
+      log.error({ fleet: name, error: wordsOf(error) }, 'the lease could not be renewed');
     }
   }
 
@@ -311,7 +312,7 @@ export class Runtime {
     const { clock, log } = this.world;
     this.awaited.add(name);
     await before.stop().catch((error: unknown) => {
-      log.error({ fleet: name, error: String(error) }, 'the fleet did not end well; it is taken back all the same');
+      log.error({ fleet: name, error: wordsOf(error) }, 'the fleet did not end well; it is taken back all the same');
     });
     while (!this.stopped) {
       try {
@@ -323,7 +324,7 @@ export class Runtime {
           this.awaited.delete(name);
           return;
         }
-        log.error({ fleet: name, error: String(error) }, 'the fleet could not be taken back; it is tried again');
+        log.error({ fleet: name, error: wordsOf(error) }, 'the fleet could not be taken back; it is tried again');
         await new Promise<void>((resolve) => clock.after(RENEW_EVERY_MS, resolve));
       }
     }

@@ -12,6 +12,7 @@
  *  5. What the log forgot of an open request (another owner in between, a lifecycle that became lazy) is told again before
  *     its instance could be put to sleep (L57).
  */
+import { wordsOf } from '../core/error-words.ts';
 import type { NewEvent } from '../core/events.ts';
 import { livenessOf } from '../core/liveness.ts';
 import type { FleetState, Instance } from '../core/model.ts';
@@ -278,7 +279,7 @@ export class Wake {
         end();
       };
       const fail = (error: unknown): void =>
-        finish(() => reject(error instanceof Error ? error : new Error(String(error))));
+        finish(() => reject(error instanceof Error ? error : new Error(wordsOf(error))));
       const onAbort = (): void => fail(gone());
       const look = (): void => {
         try {

@@ -5,9 +5,11 @@
  *  - `opening`: a source file opens with what it is for.
  *  - `length`: a source file is one idea, at most MAX_LINES long.
  *  - `promise`: no TODO in src; an open end is an issue, where somebody sees it.
+ *  - `words`: nothing that was caught is told by its raw message, which may be empty (L43); `wordsOf` words it.
  *  - `skip`: no test is skipped, postponed or singled out without a reason that the report prints.
  *  - `machine`: no committed file knows the machine it was written on.
  */
+import { rawWords } from './raw-words.ts';
 import { type Complaint, type Files, isTypeScript, nameOf, type Node, parse } from './source.ts';
 
 export const MAX_LINES = 400;
@@ -19,6 +21,9 @@ const LONGER: Readonly<Record<string, number>> = {
   'src/core/model.ts': 500, // the vocabulary: types and their sentences, no code to split along
   'src/core/table.ts': 500, // one ordered table: cut in two, it could not be read from top to bottom
 };
+
+/** What words a caught value for all others. */
+const WORDING = 'src/core/error-words.ts';
 
 const NAMELESS = /(^|[-.])(utils?|helpers?|managers?|misc|common|stuff)([-.]|$)/i;
 const TESTERS = new Set(['test', 'it', 'describe', 'suite', 't']);
@@ -38,6 +43,7 @@ export function houseComplaints(files: Files): Complaint[] {
       if (lines(text) > limit) say('length', limit, `has ${lines(text)} lines, over ${limit}; split it by ideas`);
       for (const [line, found] of matches(text, /\b(TODO|FIXME|XXX)\b/))
         say('promise', line, `${found}: file an issue instead`);
+      if (file !== WORDING) for (const [line, found] of rawWords(file, text)) say('words', line, found);
     }
     if (/^(test|bench)\//.test(file)) {
       for (const [line, message] of skips(file, text)) say('skip', line, message);

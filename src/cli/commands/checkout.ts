@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { wordsOf } from '../../core/error-words.ts';
 import { declare, type Session } from '../command.ts';
 import { EXIT_ERROR, Failure } from '../failure.ts';
 import { wholeNumber } from '../options.ts';
@@ -63,7 +64,7 @@ function runNode(args: readonly string[]): Promise<number> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...args], { stdio: 'inherit' });
     child.on('error', (error) => {
-      reject(new Failure('bench', `The benchmarks could not be started: ${error.message}`));
+      reject(new Failure('bench', `The benchmarks could not be started: ${wordsOf(error)}`));
     });
     child.on('exit', (code) => {
       resolve(code ?? EXIT_ERROR);

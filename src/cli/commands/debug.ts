@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { InvalidArgumentError } from 'commander';
+import { wordsOf } from '../../core/error-words.ts';
 import type { Json, JsonObject } from '../../core/model.ts';
 import { declare, type Context, type Session } from '../command.ts';
 import { EXIT_NEGATIVE, EXIT_OK, Failure } from '../failure.ts';
@@ -148,11 +149,11 @@ async function documentIn(file: string): Promise<Json> {
   try {
     text = await readFile(file, 'utf8');
   } catch (error) {
-    throw new Failure('unreadable', `${file} cannot be read: ${(error as Error).message}`);
+    throw new Failure('unreadable', `${file} cannot be read: ${wordsOf(error)}`);
   }
   try {
     return parse(text) as Json;
   } catch (error) {
-    throw new Failure('invalid', `${file} is no YAML or JSON: ${(error as Error).message}`);
+    throw new Failure('invalid', `${file} is no YAML or JSON: ${wordsOf(error)}`);
   }
 }

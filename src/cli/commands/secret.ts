@@ -1,6 +1,7 @@
 /** `secret`: values that agents get and nobody reads back. Never on the command line, where `ps` and the shell's history show them. */
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { wordsOf } from '../../core/error-words.ts';
 import { declare, declareGroup, type Context, type Session } from '../command.ts';
 import { EXIT_OK, Failure } from '../failure.ts';
 import { age } from '../render/ages.ts';
@@ -97,6 +98,6 @@ async function fileBytes(cwd: string, file: string): Promise<Buffer> {
   try {
     return await readFile(resolve(cwd, file));
   } catch (error) {
-    throw new Failure('usage', `${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+    throw new Failure('usage', `${file} cannot be read: ${wordsOf(error)}`);
   }
 }

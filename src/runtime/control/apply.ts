@@ -4,6 +4,7 @@
  * The plan is made on the state at the head of the log and appended only if the head is still there; so two people who
  * apply at once never mix (the second is planned again on the first's result).
  */
+import { wordsOf } from '../../core/error-words.ts';
 import type { NewEvent } from '../../core/events.ts';
 import type { ManifestContext } from '../../core/manifest/context.ts';
 import { planManifest, type Plan } from '../../core/manifest/plan.ts';
@@ -50,7 +51,7 @@ export async function apply(world: World, fleetName: string | null, ask: ApplyAs
       await fleet.loop
         .peek(() => undefined)
         .catch((failed: unknown) => {
-          throw new Refusal('unavailable', 'log-not-readable', `nothing was applied: ${String(failed)}`);
+          throw new Refusal('unavailable', 'log-not-readable', `nothing was applied: ${wordsOf(failed)}`);
         });
     }
   }

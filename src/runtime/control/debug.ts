@@ -1,4 +1,5 @@
 /** Looking ahead without touching: what the next tick would do. */
+import { wordsOf } from '../../core/error-words.ts';
 import { plan } from '../../core/tick.ts';
 import { factText, holdText, reasonText } from '../../core/explain.ts';
 import { iso } from '../../core/time.ts';
@@ -69,7 +70,7 @@ function glances(world: World, fleet: Fleet, signal: AbortSignal): Promise<reado
         if (observer === null) throw new Error(`no target is called "${target}"`);
         return { target, error: null, ...(await observer.glance(loop, signal)) };
       } catch (error) {
-        const message = error instanceof Error ? error.message : String(error);
+        const message = wordsOf(error);
         return { target, items: 0, error: message, sources: [] };
       }
     }),

@@ -1,4 +1,5 @@
 /** Finding fleets and instances, or saying that they are not there; and writing facts of operators. */
+import { wordsOf } from '../../core/error-words.ts';
 import type { NewEvent, StoredEvent } from '../../core/events.ts';
 import type { Instance } from '../../core/model.ts';
 import { StoreError } from '../../ports/store.ts';
@@ -38,8 +39,7 @@ export async function append(
     return written;
   } catch (error) {
     if (error instanceof StoreError && error.code === 'conflict') throw error;
-    const message = error instanceof Error ? error.message : String(error);
-    throw new Refusal('unavailable', 'log-not-writable', `nothing was done: ${message}`);
+    throw new Refusal('unavailable', 'log-not-writable', `nothing was done: ${wordsOf(error)}`);
   }
 }
 
@@ -48,7 +48,7 @@ export async function upToDate(fleet: Fleet, seq: number): Promise<void> {
   try {
     await fleet.loop.decidedUpTo(seq);
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = wordsOf(error);
     throw new Refusal('unavailable', 'loop-not-ready', message);
   }
 }

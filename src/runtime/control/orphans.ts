@@ -4,6 +4,7 @@
  * have forgotten (a restored old log, L53).
  */
 import { LEASE_MS } from '../limits.ts';
+import { wordsOf } from '../../core/error-words.ts';
 import { DEFAULT_DEADLINE_MS } from '../../core/limits.ts';
 import type { By } from '../../core/events.ts';
 import type { Spec } from '../../core/model.ts';
@@ -86,7 +87,7 @@ async function removeOrphan(world: World, fleet: string, { observer, item }: Fou
       observer.target.destroy(subject, { data: 'keep' }, signal),
     );
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = wordsOf(error);
     throw new Refusal(
       'unavailable',
       'orphan-not-removed',

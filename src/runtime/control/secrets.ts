@@ -4,6 +4,7 @@
  * Storing is two steps: the sealed value, then the fact that its version is in force. A crash between them leaves a version
  * that no fact names: nobody is given it, and the next one stored under the name has another number.
  */
+import { wordsOf } from '../../core/error-words.ts';
 import type { By } from '../../core/events.ts';
 import { SECRET_BYTES } from '../../core/limits.ts';
 import {
@@ -112,7 +113,7 @@ async function untilUndisturbed<T>(fleet: Fleet, work: () => Promise<T>): Promis
       await fleet.loop
         .peek(() => undefined)
         .catch((failed: unknown) => {
-          throw new Refusal('unavailable', 'log-not-readable', `nothing was done: ${String(failed)}`);
+          throw new Refusal('unavailable', 'log-not-readable', `nothing was done: ${wordsOf(failed)}`);
         });
     }
   }
@@ -131,8 +132,7 @@ async function sealed(world: World, fleet: Fleet, name: string, value: string): 
   } catch (error) {
     if (error instanceof SecretError)
       throw new Refusal('unavailable', 'secret-key', `nothing was stored: ${error.message}`);
-    const message = error instanceof Error ? error.message : String(error);
-    throw new Refusal('unavailable', 'secret-not-stored', `nothing was stored: ${message}`);
+    throw new Refusal('unavailable', 'secret-not-stored', `nothing was stored: ${wordsOf(error)}`);
   }
   throw new StoreError('conflict', 'others store the same secret');
 }

@@ -2,6 +2,7 @@
  * Data that outlived its instances. It is listed, and deleted only one by one, by name, on the operator's word: no prune
  * and no clean-up ever takes it along; nor does a new instance inherit it by having the old name (L80).
  */
+import { wordsOf } from '../../core/error-words.ts';
 import type { By } from '../../core/events.ts';
 import type { Manifest } from '../../core/manifest/read.ts';
 import type { FleetState } from '../../core/model.ts';
@@ -79,7 +80,7 @@ async function retainedOn(world: World, target: string): Promise<readonly Retain
   try {
     return await withDeadline(world.clock, RETAINED_MS, what, (signal) => ability.retained(signal));
   } catch (error) {
-    world.log.warn({ target, error: String(error) }, 'a target could not say what data it keeps');
+    world.log.warn({ target, error: wordsOf(error) }, 'a target could not say what data it keeps');
     return [];
   }
 }

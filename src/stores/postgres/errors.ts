@@ -2,6 +2,7 @@
  * What a failure of PostgreSQL means to an operator, in a sentence that never holds the password.
  * SQLSTATE codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
+import { wordsOf } from '../../core/error-words.ts';
 import { StoreError } from '../../ports/store.ts';
 
 /** A server as it may be shown and logged, and the secret that must not be. */
@@ -53,15 +54,6 @@ export function storeError(error: unknown, server: Server, tried: string): unkno
 
 function isSqlState(code: string): boolean {
   return /^[0-9A-Z]{5}$/.test(code) && /[0-9]/.test(code);
-}
-
-/** A host with two addresses fails with an AggregateError whose own message is empty. */
-function wordsOf(error: Error): string {
-  if (error instanceof AggregateError) {
-    const each: readonly unknown[] = error.errors;
-    return each.map((inner) => (inner instanceof Error ? inner.message : String(inner))).join('; ');
-  }
-  return error.message === '' ? error.name : error.message;
 }
 
 function scrub(text: string, password: string): string {

@@ -5,6 +5,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { wordsOf } from '../../core/error-words.ts';
 import { StoreError } from '../../ports/store.ts';
 
 /** The file in a data folder, and in a copy of one. */
@@ -19,7 +20,7 @@ export function makeFolder(folder: string): void {
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
   } catch (error) {
-    const said = error instanceof Error ? error.message : String(error);
+    const said = wordsOf(error);
     throw new StoreError('unreachable', `The data folder ${folder} cannot be made (${said}).`, { cause: error });
   }
 }

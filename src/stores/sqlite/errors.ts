@@ -2,6 +2,7 @@
  * What SQLite's result codes mean to an operator. Codes: https://www.sqlite.org/rescode.html; an extended code carries
  * its primary one in the low byte.
  */
+import { wordsOf } from '../../core/error-words.ts';
 import { StoreError } from '../../ports/store.ts';
 
 export const SQLITE_BUSY = 5;
@@ -18,7 +19,7 @@ export function isSqlite(error: unknown, code: number): boolean {
 export function storeError(error: unknown, folder: string, tried: string): unknown {
   const code = primaryCode(error);
   if (code === null) return error;
-  const said = error instanceof Error ? error.message : String(error);
+  const said = wordsOf(error);
   switch (code) {
     case SQLITE_FULL:
       return new StoreError(

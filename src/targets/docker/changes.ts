@@ -7,7 +7,7 @@ import { TargetError, type Subject } from '../../ports/target.ts';
 import { becomesTrue, pause } from '../wait.ts';
 import { containerBody, stopSeconds } from './container.ts';
 import { unlessStatus, type Engine } from './engine.ts';
-import { conflict, startFailure, statusOf, terminal, transient, wordsOf } from './failure.ts';
+import { conflict, engineWords, startFailure, statusOf, terminal, transient } from './failure.ts';
 import type { Image } from './images.ts';
 import { containerName, nextName, ownerIn, type Scope } from './labels.ts';
 import { CHANGE_MS, GONE_POLL_MS, POLICY_PAUSE_MS, POLICY_TRIES, STOP_AIR_MS } from './limits.ts';
@@ -67,7 +67,7 @@ export function createChanges(engine: Engine, scope: Scope, sightings: Sightings
         await post(Id, 'update', signal, { body: { RestartPolicy: { Name: policy } } });
         return;
       } catch (error) {
-        if (attempt === POLICY_TRIES || !/^cannot update container/i.test(wordsOf(error))) throw error;
+        if (attempt === POLICY_TRIES || !/^cannot update container/i.test(engineWords(error))) throw error;
         await pause(POLICY_PAUSE_MS, signal);
       }
     }

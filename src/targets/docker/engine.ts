@@ -6,6 +6,7 @@
  */
 import Docker from 'dockerode';
 import type { Readable } from 'node:stream';
+import { wordsOf } from '../../core/error-words.ts';
 import { unlessAborted } from '../wait.ts';
 import { engineFailure, engineFault, refused, statusOf } from './failure.ts';
 import { CALL_MS } from './limits.ts';
@@ -45,7 +46,7 @@ export function connect(address: EngineAddress): Engine {
   try {
     modem = new Docker(address.options).modem;
   } catch (error) {
-    throw refused('bad-settings', `the engine at ${address.text} cannot be used: ${String(error)}`, error);
+    throw refused('bad-settings', `the engine at ${address.text} cannot be used: ${wordsOf(error)}`, error);
   }
 
   /** Settles in time whatever the transport does. */

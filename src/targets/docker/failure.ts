@@ -4,6 +4,7 @@
  * What never reached an engine, or got no answer, is the target's fault; what an engine answered is the instance's, unless it
  * is about the engine's own disk.
  */
+import { wordsOf } from '../../core/error-words.ts';
 import type { Look } from '../../core/model.ts';
 import { TargetError } from '../../ports/target.ts';
 
@@ -39,16 +40,16 @@ export function statusOf(error: unknown): number | null {
 }
 
 /** The engine's own words, without the wrapping of its client. */
-export function wordsOf(error: unknown): string {
+export function engineWords(error: unknown): string {
   const at = error instanceof TargetError && error.cause !== undefined ? error.cause : error;
   if (isObject(at) && isObject(at['json']) && typeof at['json']['message'] === 'string') return at['json']['message'];
-  return at instanceof Error && at.message !== '' ? at.message.trim() : String(at);
+  return wordsOf(at);
 }
 
 /** A failed question to the engine at `address`, while we tried to `doing`. */
 export function engineFailure(doing: string, address: string, error: unknown): TargetError {
   const status = statusOf(error);
-  const words = wordsOf(error);
+  const words = engineWords(error);
   if (status === null) return unreachable(doing, address, words, error);
   const message = `could not ${doing}: the engine at ${address} says: ${words}`;
   if (status === 401 || status === 403) return refused('no-access', message, error);
@@ -87,7 +88,7 @@ export function startFailure(
   const status = statusOf(error);
   if (status === null || error.detail.fault === 'target')
     return new TargetError(error.detail, saw, { cause: error.cause });
-  const words = wordsOf(error);
+  const words = engineWords(error);
   const message = (hint: string): string => `could not start ${what}: ${words}; ${hint}`;
   const gone = /get (\S+): no such volume|mount source "[^"]*\/volumes\/([^"/]+)\/_data"/.exec(words);
   if (gone) return dataMissing(what, gone[1] ?? gone[2] ?? '?', saw);

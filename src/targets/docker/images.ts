@@ -9,7 +9,7 @@
 import { TargetError, type Subject } from '../../ports/target.ts';
 import { createLocks } from '../locks.ts';
 import type { Engine } from './engine.ts';
-import { statusOf, terminal, transient, wordsOf } from './failure.ts';
+import { engineWords, statusOf, terminal, transient } from './failure.ts';
 import { PULL_MS } from './limits.ts';
 import { linesOf } from './lines.ts';
 import type { Records } from './records.ts';
@@ -135,7 +135,7 @@ async function pullImage(engine: Engine, name: string, outer: AbortSignal): Prom
 
 function pullFailure(engine: Engine, name: string, error: unknown): TargetError {
   if (error instanceof TargetError && error.detail.fault === 'target') return error;
-  const words = wordsOf(error);
+  const words = engineWords(error);
   const never =
     statusOf(error) === 404 ||
     /not found|unknown|denied|unauthorized|does not exist|no matching manifest|invalid reference/i.test(words);

@@ -7,6 +7,7 @@
  *  3. While a verb changes an instance, its events wait: the verb's result tells. What it did not tell is told after it.
  *  4. A pause is left to a listing: told out of turn, a stop would be taken for the end of that life.
  */
+import { wordsOf } from '../../core/error-words.ts';
 import type { Look } from '../../core/model.ts';
 import type { TargetNotice } from '../../ports/target.ts';
 import type { Engine } from './engine.ts';
@@ -83,7 +84,7 @@ export class Notices {
       .then(() => this.#handle(event))
       .catch((error: unknown) => {
         if (!this.#closing.aborted)
-          this.lookAgain(`after "${event.action}" container ${event.id} could not be looked at: ${String(error)}`);
+          this.lookAgain(`after "${event.action}" container ${event.id} could not be looked at: ${wordsOf(error)}`);
       });
     this.#queues.set(event.id, mine);
     void mine.then(() => {

@@ -8,6 +8,7 @@
  */
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { wordsOf } from '../../core/error-words.ts';
 import { engineFault } from './failure.ts';
 import { SHARED_IMAGES } from './limits.ts';
 
@@ -75,7 +76,7 @@ export function openRecords(dataDir: string, target: string): Records {
       writeFileSync(`${file}.new`, content, { mode: 0o600 });
       renameSync(`${file}.new`, file);
     } catch (error) {
-      throw engineFault('record-unwritable', `cannot write ${file}: ${String(error)}`, error);
+      throw engineFault('record-unwritable', `cannot write ${file}: ${wordsOf(error)}`, error);
     }
   }
 }
@@ -87,7 +88,7 @@ function readJson(file: string): object {
   } catch (error) {
     if (isMissing(error)) return {};
     // Half of a safeguard must not look like none: whoever damaged the file has to see it.
-    throw engineFault('record-unreadable', `cannot read ${file}: ${String(error)}; repair or remove it`, error);
+    throw engineFault('record-unreadable', `cannot read ${file}: ${wordsOf(error)}; repair or remove it`, error);
   }
 }
 

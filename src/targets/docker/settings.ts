@@ -11,6 +11,7 @@ import type { DockerOptions } from 'dockerode';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod';
+import { wordsOf } from '../../core/error-words.ts';
 import { formatPath } from '../../core/manifest/problems.ts';
 import { checkShape } from '../../core/manifest/shape.ts';
 import type { JsonObject } from '../../core/model.ts';
@@ -99,7 +100,7 @@ function tcp(text: string, url: URL, certs: string | undefined, name: string): E
     } catch (error) {
       throw refused(
         'bad-settings',
-        `target "${name}" needs ${join(certs, file)} to speak TLS: ${String(error)}`,
+        `target "${name}" needs ${join(certs, file)} to speak TLS: ${wordsOf(error)}`,
         error,
       );
     }
@@ -125,7 +126,7 @@ function ssh(
   try {
     if (identityFile !== undefined) privateKey = readFileSync(identityFile);
   } catch (error) {
-    throw refused('bad-settings', `target "${name}": its identityFile cannot be read: ${String(error)}`, error);
+    throw refused('bad-settings', `target "${name}": its identityFile cannot be read: ${wordsOf(error)}`, error);
   }
   const hostVerifier = hostKeyCheck(url.hostname, port, given.hostKey ?? null, env['HOME'] ?? '/root');
   return {

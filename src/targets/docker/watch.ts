@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
+import { wordsOf } from '../../core/error-words.ts';
 import { pause } from '../wait.ts';
 import type { Engine } from './engine.ts';
 import { ownerIn, scopeFilter, type Labels, type Owner, type Scope } from './labels.ts';
@@ -57,7 +58,7 @@ export async function followEvents(
       if (!signal.aborted) tell.lookAgain('the engine closed the event stream');
     } catch (error) {
       // Said once per break, not with each try to open it again: the engine may be away for long.
-      if (!signal.aborted && waitMs === REOPEN_MIN_MS) tell.lookAgain(`the event stream broke: ${String(error)}`);
+      if (!signal.aborted && waitMs === REOPEN_MIN_MS) tell.lookAgain(`the event stream broke: ${wordsOf(error)}`);
     }
     await pause(waitMs, signal).catch(() => undefined); // Aborted: the loop sees it.
     waitMs = Math.min(REOPEN_MAX_MS, waitMs * 2);

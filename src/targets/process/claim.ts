@@ -14,7 +14,8 @@ import { connect, createServer } from 'node:net';
 import { platform, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { errnoOf, messageOf } from './failure.ts';
+import { wordsOf } from '../../core/error-words.ts';
+import { errnoOf } from './failure.ts';
 
 const ASK_MS = 1_000;
 const ANSWER_BYTES = 8_192;
@@ -57,7 +58,7 @@ export async function claimBySocket(deployment: string, dataDir: string): Promis
     });
   } catch (error) {
     if (errnoOf(error) === 'EADDRINUSE') throw refusal(deployment, dataDir, await ask(path), error);
-    throw new ClaimRefused(`could not claim this host for deployment ${deployment}: ${messageOf(error)}`, {
+    throw new ClaimRefused(`could not claim this host for deployment ${deployment}: ${wordsOf(error)}`, {
       cause: error,
     });
   }
@@ -81,8 +82,8 @@ export async function claimByFile(
     database.exec('PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE');
   } catch (error) {
     database.close();
-    if (!/locked|busy/i.test(messageOf(error))) {
-      throw new ClaimRefused(`could not claim this host for deployment ${deployment} by ${file}: ${messageOf(error)}`, {
+    if (!/locked|busy/i.test(wordsOf(error))) {
+      throw new ClaimRefused(`could not claim this host for deployment ${deployment} by ${file}: ${wordsOf(error)}`, {
         cause: error,
       });
     }

@@ -1,6 +1,7 @@
 /**
  * Failures in the words of the port: who is at fault, whether trying again can help, and a sentence for the reader.
  */
+import { wordsOf } from '../../core/error-words.ts';
 import type { Look } from '../../core/model.ts';
 import { TargetError } from '../../ports/target.ts';
 
@@ -31,16 +32,12 @@ export function errnoOf(error: unknown): string {
   return '';
 }
 
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
-
 /** Runs file work of our own; what goes wrong there is the host's fault, told with what was being done. */
 export function hostWork<T>(doing: string, work: () => T): T {
   try {
     return work();
   } catch (error) {
     if (error instanceof TargetError) throw error;
-    throw hostFault('host-file', `could not ${doing}: ${messageOf(error)}`, error);
+    throw hostFault('host-file', `could not ${doing}: ${wordsOf(error)}`, error);
   }
 }

@@ -11,9 +11,10 @@
  *     the next start, stop or destroy.
  */
 import { closeSync } from 'node:fs';
+import { wordsOf } from '../../core/error-words.ts';
 import type { Subject } from '../../ports/target.ts';
 import { ownChild, type OwnChild, type RawExit } from './children.ts';
-import { errnoOf, hostFault, messageOf, transient } from './failure.ts';
+import { errnoOf, hostFault, transient } from './failure.ts';
 import { KILL_WAIT_MS } from './limits.ts';
 import { logSize, openLog } from './logs.ts';
 import { incarnationOf, UNKNOWN_EXIT } from './looks.ts';
@@ -296,7 +297,7 @@ function sendSignal(pid: number, name: NodeJS.Signals): void {
     process.kill(pid, name);
   } catch (error) {
     if (errnoOf(error) === 'ESRCH') return;
-    throw hostFault('signal-refused', `could not send ${name} to process ${pid}: ${messageOf(error)}`, error);
+    throw hostFault('signal-refused', `could not send ${name} to process ${pid}: ${wordsOf(error)}`, error);
   }
 }
 

@@ -16,10 +16,11 @@ import {
 } from 'node:fs';
 import { copyFile, lstat, mkdir, readFile, readlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { wordsOf } from '../../core/error-words.ts';
 import type { TreeEntry } from '../../core/plugin-tree.ts';
 import { TargetError } from '../../ports/target.ts';
 import type { BoxDrive } from '../plugin-box.ts';
-import { errnoOf, messageOf } from './failure.ts';
+import { errnoOf } from './failure.ts';
 import { PLUGIN_FILES_REMEMBERED } from './limits.ts';
 
 export interface BoxDrives {
@@ -70,7 +71,7 @@ export function openBoxes(): BoxDrives {
               class: 'transient',
               fault: 'instance',
               code: errnoOf(error) === 'ENOSPC' ? 'disk-full' : 'plugin-files',
-              message: `could not ${what} below ${folder}: ${messageOf(error)}${full}`,
+              message: `could not ${what} below ${folder}: ${wordsOf(error)}${full}`,
             },
             null,
             { cause: error },

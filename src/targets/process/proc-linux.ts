@@ -8,8 +8,9 @@
  */
 import { closeSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { wordsOf } from '../../core/error-words.ts';
 import { ownChild } from './children.ts';
-import { errnoOf, hostFault, messageOf } from './failure.ts';
+import { errnoOf, hostFault } from './failure.ts';
 import { ENVIRON_PARALLEL, ENVIRON_READ_MS, FOREIGN_TRUST_MS, YOUNG_MS } from './limits.ts';
 import { markFromEnv, type Mark } from './mark.ts';
 import type { MarkedProcess, ProcessEntry, ProcessTable } from './table.ts';
@@ -129,7 +130,7 @@ function readStat(pid: number, buffer: Buffer): Stat | null {
     }
   } catch (error) {
     if (NOT_OURS.includes(errnoOf(error))) return null;
-    throw hostFault('process-table', `could not read /proc/${pid}/stat: ${messageOf(error)}`, error);
+    throw hostFault('process-table', `could not read /proc/${pid}/stat: ${wordsOf(error)}`, error);
   }
   const text = buffer.toString('latin1', 0, length);
   // The second field is the name in parentheses, and may itself hold spaces and parentheses.
@@ -151,7 +152,7 @@ function readUptimeMs(): number {
 async function readMark(pid: number, deployment: string): Promise<Mark | null> {
   const reading = readFile(`/proc/${pid}/environ`, 'utf8').catch((error: unknown) => {
     if (NOT_OURS.includes(errnoOf(error))) return '';
-    throw hostFault('process-table', `could not read /proc/${pid}/environ: ${messageOf(error)}`, error);
+    throw hostFault('process-table', `could not read /proc/${pid}/environ: ${wordsOf(error)}`, error);
   });
   if (!(await settlesWithin(reading, ENVIRON_READ_MS, NEVER))) {
     throw hostFault(

@@ -3,6 +3,7 @@
  * resolution of a second, and an environment is seen only where `ps eww` shows it (one's own processes, on macOS).
  */
 import { execFile } from 'node:child_process';
+import { wordsOf } from '../../core/error-words.ts';
 import { hostFault } from './failure.ts';
 import { PS_DEADLINE_MS, PS_OUTPUT_BYTES } from './limits.ts';
 import { markFromEnv } from './mark.ts';
@@ -88,7 +89,7 @@ function ps(args: readonly string[], signal: AbortSignal): Promise<string> {
         if (signal.aborted) reject(signal.reason);
         else if (error === null || (error.code === 1 && stderr === '')) resolve(stdout);
         else {
-          const words = stderr.trim() || error.message;
+          const words = stderr.trim() || wordsOf(error);
           reject(hostFault('process-table', `could not list processes by "ps ${args.join(' ')}": ${words}`, error));
         }
       },

@@ -8,9 +8,10 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { accessSync, constants, statSync, type Stats } from 'node:fs';
 import { delimiter, isAbsolute, resolve } from 'node:path';
+import { wordsOf } from '../../core/error-words.ts';
 import type { Subject, TargetError } from '../../ports/target.ts';
 import { registerChild, type OwnChild } from './children.ts';
-import { errnoOf, hostFault, messageOf, terminal, transient } from './failure.ts';
+import { errnoOf, hostFault, terminal, transient } from './failure.ts';
 import { markToEnv, type Mark } from './mark.ts';
 import { RESERVED_PREFIX, type ProcessRun } from './run.ts';
 
@@ -71,7 +72,7 @@ function cwdProblem(cwd: string): TargetError | null {
     if (errnoOf(error) === 'ENOENT') {
       return terminal('cwd-missing', `run.cwd ${cwd} does not exist on this host; create it or correct run.cwd`);
     }
-    return terminal('cwd-unusable', `run.cwd ${cwd} cannot be used: ${messageOf(error)}`);
+    return terminal('cwd-unusable', `run.cwd ${cwd} cannot be used: ${wordsOf(error)}`);
   }
 }
 
@@ -97,7 +98,7 @@ function spawnFailure(run: ProcessRun, env: Environment, error: unknown): Target
   const name = run.command[0] ?? '';
   const code = errnoOf(error);
   if (EXHAUSTED.includes(code)) {
-    return hostFault('no-resources', `the host has no room to start "${name}": ${messageOf(error)}`, error);
+    return hostFault('no-resources', `the host has no room to start "${name}": ${wordsOf(error)}`, error);
   }
   const problem = commandProblem(run, env);
   if (problem) return problem;
@@ -120,7 +121,7 @@ function spawnFailure(run: ProcessRun, env: Environment, error: unknown): Target
     case 'ETXTBSY':
       return transient('command-busy', `cannot start "${name}": it is being written to just now`, error);
     default:
-      return terminal('spawn-failed', `cannot start "${name}": ${messageOf(error)}`, error);
+      return terminal('spawn-failed', `cannot start "${name}": ${wordsOf(error)}`, error);
   }
 }
 

@@ -9,6 +9,7 @@
  *    in any other way; the infra hash then says what really runs.
  */
 import { rmSync } from 'node:fs';
+import { wordsOf } from '../../core/error-words.ts';
 import type { JsonObject, Look } from '../../core/model.ts';
 import type {
   Listing,
@@ -305,7 +306,7 @@ class ProcessTarget implements Target {
         this.#find(name, this.#closing.signal).catch((problem: unknown) => {
           this.#tell({
             kind: 'look-again',
-            reason: `process ${pid} is gone, and looking closer failed: ${String(problem)}`,
+            reason: `process ${pid} is gone, and looking closer failed: ${wordsOf(problem)}`,
           });
         });
       }
