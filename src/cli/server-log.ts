@@ -7,6 +7,7 @@
  */
 import { once } from 'node:events';
 import { pino } from 'pino';
+import { wordsOf } from '../core/error-words.ts';
 import { StartError } from '../runtime/compose.ts';
 import type { Log } from '../runtime/log.ts';
 import { LOG_RETRY_MS, LOG_WAITING_BYTES } from './limits.ts';
@@ -60,5 +61,3 @@ export async function openServerLog(
   });
   return log;
 }
-
-const wordsOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

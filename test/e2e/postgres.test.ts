@@ -22,6 +22,7 @@ import {
   type World,
 } from '../support/e2e.ts';
 import { startPostgres, type TestPostgres } from '../support/postgres.ts';
+import { storeComplaints } from '../support/verified.ts';
 import { realComponent } from '../support/require.ts';
 
 /** A natural tick may come between the fact and the dry run: then there is nothing pending, and it is tried again. */
@@ -39,9 +40,11 @@ describe('on PostgreSQL', () => {
     world = await openWorld();
   });
   after(async () => {
+    const complaints = replica === undefined ? [] : await storeComplaints(replica);
     await replica?.close();
     await world.close();
     await postgres?.stop();
+    assert.deepEqual(complaints, []);
   });
 
   const up = (): Promise<Plane> => world.up({ args: ['--store', url, '--log-level', 'trace'] });

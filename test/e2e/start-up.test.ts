@@ -107,6 +107,7 @@ describe('a server that cannot start', () => {
     const made = await world.up({ data });
     await made.fleet('f').declare({ instances: {} });
     await made.kill();
+    world.falsified(data);
     const db = new DatabaseSync(join(data, 'holdfast.db'));
     db.exec(`UPDATE events SET type = 'agent.promoted' WHERE seq = 1`);
     db.close();
@@ -138,6 +139,7 @@ describe('a server that cannot start', () => {
     await made.fleet('f').running('one');
     await made.kill();
     const db = new DatabaseSync(join(data, 'holdfast.db'));
+    world.falsified(data);
     db.exec('DELETE FROM events WHERE seq = 3');
     db.close();
     oneSentence(await world.refused({ data }), /has a hole between events 1 and \d+: 1 are missing/);
@@ -201,6 +203,7 @@ describe('a row that cannot be read', () => {
     head = (await fleet.view()).head;
     // Killed: an orderly end writes a snapshot, and what is before that is not read again.
     await plane.kill();
+    world.falsified(plane.data);
     damage('stopped', 'stop');
     damage('running', 'reconcile');
     plane = await world.up();

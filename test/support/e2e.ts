@@ -8,7 +8,7 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import { globSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { type IncomingHttpHeaders, type IncomingMessage, request as httpRequest } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -17,6 +17,7 @@ import { fileURLToPath } from 'node:url';
 import type { Json } from '../../src/core/model.ts';
 import type { ApplyResult, EventView, FleetView, InstanceView, Page } from '../../src/runtime/api.ts';
 import type { Why } from '../../src/core/explain.ts';
+import { databaseComplaints } from './verified.ts';
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const MAIN = join(ROOT, 'src/cli/main.ts');
@@ -59,7 +60,9 @@ export interface World {
   owns(deployment: string): void;
   /** To be unmounted at the end. */
   mounted(folder: string): void;
-  /** Removes everything. */
+  /** The log in this data folder is changed behind the server's back: it records no longer what was decided. */
+  falsified(data: string): void;
+  /** Removes everything; first whatever the servers have written is decided again, and must be the same. */
   close(): Promise<void>;
 }
 
@@ -171,6 +174,7 @@ export async function openWorld(): Promise<World> {
     detached: true,
   });
   const reap = (line: string): void => void reaper.stdin.write(`${line}\n`);
+  const falsified = new Set<string>();
   const agentFile = join(folder, 'agent.mjs');
   writeFileSync(agentFile, AGENT);
   mkdirSync(join(folder, 'tmp'));
@@ -208,6 +212,7 @@ export async function openWorld(): Promise<World> {
     run: (command, args, extra) => launch(command, args, extra).ended,
     begin: (command, args) => launch(command, args),
     owns: (deployment) => reap(`deployment ${deployment}`),
+    falsified: (data) => falsified.add(data),
     mounted: (place) => reap(`mount ${place}`),
 
     async refused(options) {
@@ -232,9 +237,13 @@ export async function openWorld(): Promise<World> {
     },
 
     async close() {
+      const complaints = globSync(join(folder, '**/holdfast.db'))
+        .filter((file) => !falsified.has(dirname(file)))
+        .flatMap(databaseComplaints);
       reaper.stdin.end();
       const [code] = (await once(reaper, 'exit')) as [number | null];
       assert.equal(code, 0, 'the world could not be removed');
+      assert.deepEqual(complaints, []);
     },
   };
 }
