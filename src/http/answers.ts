@@ -312,6 +312,7 @@ export const volume = says<Volume>()(
       instance: z.string(),
       uid: z.string(),
       key: z.string().openapi({ description: 'As the manifest calls it' }),
+      plugins: z.literal(true).optional().openapi({ description: 'It holds delivered plugins only' }),
       sizeBytes: z.int().nullable().openapi({ description: 'null: not known' }),
     })
     .openapi('Volume'),

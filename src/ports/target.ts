@@ -155,6 +155,8 @@ export interface RetainedVolume {
   readonly uid: string;
   /** As the manifest calls it. */
   readonly key: string;
+  /** It holds delivered plugins and nothing of the agent's: who has its name next need not be asked about it. */
+  readonly plugins?: true;
   /** null: not known. */
   readonly sizeBytes: number | null;
 }

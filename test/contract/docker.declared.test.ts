@@ -90,6 +90,7 @@ test('no option of the engine can be smuggled in: what is not known is refused b
   for (const [volumes, path] of [
     [{ data: '/etc:/host' }, 'volumes.data'],
     [{ data: '/' }, 'volumes.data'],
+    [{ data: '/holdfast/plugins' }, 'volumes.data'],
     [{ data: '../x' }, 'volumes.data'],
     [{ data: { path: '/data', name: '/etc' } }, 'volumes.data.name'],
     [{ data: { path: '/data', source: '/etc' } }, 'volumes.data.source'],

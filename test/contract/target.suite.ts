@@ -490,7 +490,7 @@ export function targetContract(factory: TargetFactory): void {
   );
 
   promise(
-    'plugins outlive an update, the loss of the resource and another target object; not a destruction',
+    'plugins outlive an update, the loss of the resource and another target object; not a destruction with its data',
     async (world, signal) => {
       const agent = world.subject({ plugins: true });
       const tree = pluginTree('notes');
@@ -507,7 +507,7 @@ export function targetContract(factory: TargetFactory): void {
       } finally {
         await again.close();
       }
-      await world.target.destroy(agent, { data: 'keep' }, signal);
+      await world.target.destroy(agent, { data: 'delete' }, signal);
       await world.target.provision(agent, { unstarted: true }, signal);
       assert.deepEqual(await box(world).installed(agent, signal), []);
       tree.release();

@@ -7,16 +7,20 @@ import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import type Docker from 'dockerode';
 import { infraHash } from '../../src/core/hash.ts';
 import type { JsonObject, Look, Spec } from '../../src/core/model.ts';
 import type { Subject } from '../../src/ports/target.ts';
 import type { Engine } from '../../src/targets/docker/engine.ts';
+import { unpacked } from '../../src/targets/docker/plugins/archive.ts';
+import { AGENT_BOX, PLUGINS_SEEN } from '../../src/targets/docker/plugins/boxes.ts';
 import { openDockerTarget, type DockerTarget } from '../../src/targets/docker/target.ts';
 import { dockerType } from '../../src/targets/docker/type.ts';
 import type { Doing, SubjectAsk, TargetWorld } from '../contract/target.suite.ts';
 import { IMAGE, type TestEngine } from './docker.ts';
 import { until } from './e2e.ts';
+import { plugin } from './specs.ts';
 
 export interface DockerWorld extends TargetWorld {
   readonly target: DockerTarget;
@@ -73,14 +77,15 @@ export function makeWorld({ engine, docker }: TestEngine, deployment: string = r
       const hash = infraHash({ part: dockerType.infra(whole), lifecycle: whole.lifecycle });
       return { fleet: 'demo', instance: name, uid, generation: 1, spec: whole, infraHash: hash, configHash: null, env };
     },
-    subject({ name = 'agent', does = { kind: 'runs' }, variant = 'one' }: SubjectAsk = {}) {
+    subject({ name = 'agent', does = { kind: 'runs' }, variant = 'one', plugins = false }: SubjectAsk = {}) {
       const run = {
         command: script(does, variant),
         volumes: { data: '/data' },
         stopTimeout: does.kind === 'stubborn' ? '1m' : '5s',
       };
       // A hot one that ends by itself is begun again by the engine: its end could not be seen at rest.
-      return world.custom(run, { name, spec: { lifecycle: does.kind === 'ends' ? 'lazy' : 'hot' } });
+      const lifecycle = does.kind === 'ends' ? 'lazy' : 'hot';
+      return world.custom(run, { name, spec: { lifecycle, plugins: plugins ? [plugin('git+file:///srv/any')] : [] } });
     },
     container: async (subject) =>
       docker.getContainer(containerId(await world.target.inspect(subject, soon()))).inspect(),
@@ -94,6 +99,19 @@ export function makeWorld({ engine, docker }: TestEngine, deployment: string = r
     },
     reopen: () => Promise.resolve(open(deployment)),
     stranger: () => Promise.resolve(open(randomUUID())),
+    async pluginFile(subject, path) {
+      const { Id } = await world.container(subject);
+      const stream = await docker
+        .getContainer(Id)
+        .getArchive({ path: `${PLUGINS_SEEN}/${path}` })
+        .catch(unlessStatus(404));
+      if (stream === undefined) return null;
+      const [found] = await unpacked(stream as Readable, () => 'text', soon());
+      return found?.text ?? null;
+    },
+    async damage(subject, name) {
+      rmSync(join(boxFolder(await world.container(subject)), 'current', name, 'plugin.json'));
+    },
     data: {
       async write(subject, text) {
         const { code } = await world.target.exec(subject, ['sh', '-c', `echo -n ${text} > /data/note`], soon());
@@ -110,6 +128,13 @@ export function makeWorld({ engine, docker }: TestEngine, deployment: string = r
     },
   };
   return world;
+}
+
+/** Where the volume with its plugins lies on this host, as the engine says. */
+export function boxFolder({ Mounts }: Docker.ContainerInspectInfo): string {
+  const mount = Mounts.find(({ Destination }) => Destination === AGENT_BOX);
+  assert.ok(mount !== undefined, 'it has no place for plugins');
+  return mount.Source;
 }
 
 export function containerId({ attrs: { containerId: id } }: Look): string {

@@ -65,7 +65,8 @@ export async function retainedFor(
   }
   const found = new Map<string, string[]>();
   for (const [target, names] of wanted) {
-    for (const { instance, name, uid, fleet: whose } of await retainedOn(world, target)) {
+    for (const { instance, name, uid, fleet: whose, plugins } of await retainedOn(world, target)) {
+      if (plugins === true) continue;
       const goes = state.instances.get(uid)?.deletion?.data === 'delete';
       if (whose === fleet && names.has(instance) && !goes) found.set(instance, [...(found.get(instance) ?? []), name]);
     }

@@ -5,6 +5,7 @@ import type { ContainerCreateOptions } from 'dockerode';
 import type { Subject } from '../../ports/target.ts';
 import type { Image } from './images.ts';
 import { containerLabels, type Scope } from './labels.ts';
+import { PLUGINS_SEEN } from './plugins/boxes.ts';
 import { portKey } from './ports.ts';
 import { runOf, type HealthCheck, type RestartPolicy } from './run.ts';
 import type { Mount } from './volumes.ts';
@@ -32,7 +33,12 @@ export function containerBody(
     ExposedPorts: Object.fromEntries(run.ports.map((port) => [portKey(port), {}])),
     HostConfig: {
       RestartPolicy: { Name: restart },
-      Mounts: mounts.map(({ volume, path }) => ({ Type: 'volume', Source: volume, Target: path })),
+      Mounts: mounts.map(({ volume, path, readOnly }) => ({
+        Type: 'volume',
+        Source: volume,
+        Target: path,
+        ...(readOnly && { ReadOnly: true, VolumeOptions: WITHOUT_COPY }),
+      })),
       PortBindings: Object.fromEntries(
         run.ports.map((port) => [
           portKey(port),
@@ -55,6 +61,9 @@ const healthConfig = ({ command, everyMs, timeoutMs, retries, startPeriodMs }: H
   StartPeriod: startPeriodMs * 1e6,
 });
 
+/** The client's types ask for all of it. */
+const WITHOUT_COPY = { NoCopy: true, Labels: {}, DriverConfig: { Name: '', Options: {} } };
+
 /** The engine counts whole seconds. */
 export const stopSeconds = (ms: number): number => Math.ceil(ms / 1_000);
 
@@ -68,5 +77,6 @@ function environment(scope: Scope, subject: Subject): { readonly [name: string]:
     HOLDFAST_FLEET: subject.fleet,
     HOLDFAST_INSTANCE: subject.instance,
     HOLDFAST_UID: subject.uid,
+    ...(subject.spec.plugins.length > 0 && { HOLDFAST_PLUGINS: PLUGINS_SEEN }),
   };
 }

@@ -15,11 +15,13 @@ import type { EngineAddress } from './settings.ts';
 type Query = { readonly [name: string]: string | number | boolean | undefined };
 
 export interface Question {
-  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** With the leading slash, without a query. Parts that come from outside are encoded. */
   readonly path: string;
   readonly query?: Query;
   readonly body?: object;
+  /** An archive instead of a body. */
+  readonly tar?: Readable;
   /** For words: "could not …". */
   readonly doing: string;
   /** Whole time for the answer, ms; of a stream: until it begins. */
@@ -52,7 +54,7 @@ export function connect(address: EngineAddress): Engine {
   /** Settles in time whatever the transport does. */
   async function dial(question: Question, isStream: boolean, signal: AbortSignal): Promise<unknown> {
     signal.throwIfAborted();
-    const { doing, method, path, query = {}, body = {}, withinMs = CALL_MS } = question;
+    const { doing, method, path, query = {}, body = {}, tar, withinMs = CALL_MS } = question;
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(), withinMs);
     const over = AbortSignal.any([signal, late.signal]);
@@ -64,6 +66,7 @@ export function connect(address: EngineAddress): Engine {
           isStream,
           statusCodes: ACCEPTED,
           abortSignal: over,
+          ...(tar !== undefined && { file: tar }),
           options: {
             _query: Object.fromEntries(Object.entries(query).filter(([, value]) => value !== undefined)),
             _body: body,

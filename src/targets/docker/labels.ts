@@ -31,6 +31,8 @@ const UID = 'holdfast.uid';
 const GENERATION = 'holdfast.generation';
 const INFRA = 'holdfast.infra';
 const VOLUME = 'holdfast.volume';
+/** Of a container through which plugins are reached: its uid. It has no owner, so that it counts as nobody's resource. */
+const BOX = 'holdfast.box';
 
 /** The infra hash that a thing carries. */
 export const infraIn = (labels: Labels): string | null => labels[INFRA] ?? null;
@@ -52,6 +54,12 @@ export function containerLabels(scope: Scope, subject: Subject): Labels {
 export function volumeLabels(scope: Scope, owner: Owner, key: string): Labels {
   return { ...ownerLabels(scope, owner), [VOLUME]: key };
 }
+
+export const boxLabels = (scope: Scope, { uid }: Owner): Labels => ({ [DEPLOYMENT]: scope.deployment, [BOX]: uid });
+
+/** Whose plugins are reached through it; null: it is no such container of ours. */
+export const boxUidIn = (labels: Labels, scope: Scope): string | null =>
+  labels[DEPLOYMENT] === scope.deployment ? (labels[BOX] ?? null) : null;
 
 function ownerLabels(scope: Scope, { fleet, instance, uid }: Owner): Labels {
   return { [DEPLOYMENT]: scope.deployment, [TARGET]: scope.target, [FLEET]: fleet, [INSTANCE]: instance, [UID]: uid };
@@ -77,9 +85,15 @@ export const containerName = (scope: Scope, owner: Owner): string =>
 /** While an update prepares the next container, the present one keeps the name. */
 export const nextName = (scope: Scope, owner: Owner): string => `${containerName(scope, owner)}.next`;
 
+/** One at a time reaches for its plugins. */
+export const boxName = (scope: Scope, owner: Owner): string => `${containerName(scope, owner)}.plugins`;
+
 /** With the uid: an instance that is declared again under an old name does not inherit the data of its predecessor (L80). */
 export const volumeName = (scope: Scope, owner: Owner, key: string): string =>
   `${volumePrefix(scope, owner, key)}${owner.uid}`;
+
+/** The key of the volume that plugins are delivered to: no declared one begins with a dot. */
+export const PLUGIN_VOLUME = '.plugins';
 
 /** What the names of all volumes of that key begin with, whoever had the name. */
 export const volumePrefix = (scope: Scope, owner: Owner, key: string): string =>

@@ -94,7 +94,9 @@ const absolute = z
   .string('expected an absolute path in the container')
   .regex(/^\/(?!.*(^|\/)\.\.?(\/|$))[^\0:]*$/, 'expected an absolute path in the container, without "..", "." or ":"');
 
-const dataPath = absolute.refine((path) => path !== '/', 'the root of the container cannot be a volume');
+const dataPath = absolute
+  .refine((path) => path !== '/', 'the root of the container cannot be a volume')
+  .refine((path) => !/^\/holdfast(\/|$)/.test(path), 'Holdfast itself puts plugins below /holdfast');
 
 const environment = z
   .record(
@@ -263,7 +265,8 @@ export function runOf(spec: Spec): DockerRun {
  */
 export function infraOf(spec: Spec): JsonObject {
   const { pull: _pull, stopTimeoutMs: _stopTimeoutMs, ...infra } = spec.run;
-  return { ...infra, restart: restartPolicy(spec) };
+  // A container gets its mounts when it is made, that of its plugins among them.
+  return { ...infra, restart: restartPolicy(spec), ...(spec.plugins.length > 0 && { plugins: true }) };
 }
 
 /**

@@ -14,6 +14,7 @@ import type {
   HealthAbility,
   Listing,
   LogsAbility,
+  PluginAbility,
   StatsAbility,
   Subject,
   Target,
@@ -33,10 +34,11 @@ import * as limits from './limits.ts';
 import { collect, earlierOutput, lifeOutput, output } from './logs.ts';
 import { MISSING } from './looks.ts';
 import { Notices } from './notices.ts';
+import { openBoxes, type Boxes } from './plugins/boxes.ts';
 import { openRecords, type Records } from './records.ts';
 import { restartPolicy, runOf } from './run.ts';
 import { Sightings, type Found } from './sightings.ts';
-import { removeVolumes, retainedVolumes, volumesFor } from './volumes.ts';
+import { removeVolumes, retainedVolumes, volumesFor, type Mount } from './volumes.ts';
 import { followEvents } from './watch.ts';
 
 const TRAITS: TargetTraits = {
@@ -49,12 +51,14 @@ const TRAITS: TargetTraits = {
     restart: limits.RESTART_DEADLINE_MS,
     update: limits.UPDATE_DEADLINE_MS,
     destroy: limits.DESTROY_DEADLINE_MS,
+    'install-plugin': limits.PLUGIN_DEADLINE_MS,
+    'uninstall-plugin': limits.PLUGIN_DEADLINE_MS,
   },
   graceMs: limits.OPERATION_GRACE_MS,
   maxInFlight: limits.MAX_IN_FLIGHT,
   sweepEveryMs: limits.SWEEP_EVERY_MS,
   sweepDeadlineMs: limits.SWEEP_DEADLINE_MS,
-  abilities: ['logs', 'watch', 'exec', 'stats', 'health', 'volumes', 'restarts'],
+  abilities: ['logs', 'watch', 'exec', 'stats', 'health', 'volumes', 'plugins', 'restarts'],
 };
 
 /** What a container can do beside the verbs. */
@@ -77,6 +81,7 @@ export function openDockerTarget(engine: Engine, options: DockerTargetOptions): 
 class EngineTarget implements DockerTarget {
   readonly traits = TRAITS;
   readonly volumes: VolumesAbility;
+  readonly plugins: PluginAbility;
   readonly #engine: Engine;
   readonly #scope: Scope;
   readonly #records: Records;
@@ -85,6 +90,7 @@ class EngineTarget implements DockerTarget {
   readonly #notices: Notices;
   readonly #imageFor: ImageFor;
   readonly #locks: Locks = createLocks();
+  readonly #boxes: Boxes;
   readonly #watchers = new Set<(notice: TargetNotice) => void>();
   readonly #closing = new AbortController();
   #following: AbortController | null = null;
@@ -94,6 +100,8 @@ class EngineTarget implements DockerTarget {
     this.#scope = { deployment, target: name };
     this.#records = openRecords(dataDir, name);
     this.volumes = retainedVolumes(engine, this.#scope);
+    this.#boxes = openBoxes(engine, this.#scope, this.#locks);
+    this.plugins = this.#boxes.ability;
     this.#sightings = new Sightings(engine, this.#scope);
     this.#changes = createChanges(engine, this.#scope, this.#sightings);
     const tell = (notice: TargetNotice): void => this.#watchers.forEach((watcher) => watcher(notice));
@@ -157,6 +165,7 @@ class EngineTarget implements DockerTarget {
           await this.#end(id, subject, signal);
           await this.#remove(id, how.data === 'delete', signal);
         }
+        await this.#boxes.release(subject, signal);
         if (how.data === 'delete') await removeVolumes(this.#engine, this.#scope, this.#records, subject, signal);
         const [left] = await this.#sightings.every(uid, signal);
         if (left !== undefined)
@@ -204,7 +213,7 @@ class EngineTarget implements DockerTarget {
 
   async #create(subject: Subject, unstarted: boolean, signal: AbortSignal): Promise<Look> {
     const image = await this.#image(subject, signal);
-    const mounts = await volumesFor(this.#engine, this.#scope, this.#records, subject, image, [], signal);
+    const mounts = await this.#mounts(subject, image, [], signal);
     return this.#notices.during(subject.uid, async () => {
       const policy = unstarted ? 'no' : restartPolicy(subject.spec);
       const id = await this.#changes.make(subject, containerName(this.#scope, subject), image, mounts, policy, signal);
@@ -224,8 +233,20 @@ class EngineTarget implements DockerTarget {
     );
   }
 
+  async #mounts(
+    subject: Subject,
+    image: Image,
+    held: readonly string[],
+    signal: AbortSignal,
+  ): Promise<readonly Mount[]> {
+    const data = await volumesFor(this.#engine, this.#scope, this.#records, subject, image, held, signal);
+    return [...data, ...(await this.#boxes.mounts(subject, signal))];
+  }
+
   async #begin(found: Found, subject: Subject, signal: AbortSignal): Promise<Look> {
     return this.#notices.during(subject.uid, async () => {
+      // What is in it comes back by itself; a start must not fail for want of it.
+      await this.#boxes.mounts(subject, signal);
       await this.#changes.begin(found, subject, signal);
       return (await this.#settled(found.info.Id, subject, signal)).look;
     });
@@ -234,9 +255,11 @@ class EngineTarget implements DockerTarget {
   /** Another container in place of this one, on the same volumes. */
   async #replace(old: Found, subject: Subject, unstarted: boolean, signal: AbortSignal): Promise<Look> {
     const { uid } = subject;
-    const held = old.info.Mounts.flatMap(({ Type, Name }) => (Type === 'volume' && Name !== undefined ? [Name] : []));
+    const held = old.info.Mounts.flatMap(({ Type, Name }) =>
+      Type === 'volume' && Name !== undefined && !this.#boxes.isBox(subject, Name) ? [Name] : [],
+    );
     const image = await this.#image(subject, signal);
-    const mounts = await volumesFor(this.#engine, this.#scope, this.#records, subject, image, held, signal);
+    const mounts = await this.#mounts(subject, image, held, signal);
     const isNext = old.info.Name === `/${nextName(this.#scope, subject)}`;
     const name = isNext ? containerName(this.#scope, subject) : nextName(this.#scope, subject);
     return this.#notices.during(uid, async () => {

@@ -11,6 +11,7 @@ export const dockerType: TargetType = {
   type: 'docker',
   lifecycles: ['hot', 'lazy'],
   health: true,
+  plugins: true,
   run: freezeRun,
   infra: infraOf,
   create(settings, { deployment, dataDir, name }) {

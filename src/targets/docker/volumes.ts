@@ -16,6 +16,7 @@ import {
   deploymentIn,
   nameFilter,
   ownerIn,
+  PLUGIN_VOLUME,
   scopeFilter,
   volumeKeyIn,
   volumeLabels,
@@ -31,6 +32,8 @@ import { runOf } from './run.ts';
 export interface Mount {
   readonly volume: string;
   readonly path: string;
+  /** What we put there; never filled from the image. */
+  readonly readOnly?: true;
 }
 
 interface Wanted extends Mount {
@@ -99,8 +102,10 @@ export function retainedVolumes(engine: Engine, scope: Scope): VolumesAbility {
       const found: RetainedVolume[] = [];
       for (const { Name, Labels } of dangling) {
         const owner = ownerIn(Labels, scope);
-        if (owner)
-          found.push({ name: Name, ...owner, key: volumeKeyIn(Labels) ?? '', sizeBytes: usage.get(Name) ?? null });
+        if (owner === null) continue;
+        const key = volumeKeyIn(Labels) ?? '';
+        const plugins = key === PLUGIN_VOLUME && ({ plugins: true } as const);
+        found.push({ name: Name, ...owner, key, ...plugins, sizeBytes: usage.get(Name) ?? null });
       }
       return found.sort((a, b) => (a.name < b.name ? -1 : 1));
     },
