@@ -15,6 +15,7 @@ import { dockerType } from '../../src/targets/docker/type.ts';
 import { endSharedEngine, sharedEngine } from '../support/docker.ts';
 import { sshRoad, strangersKey, tcpRoad } from '../support/docker-roads.ts';
 import { freeze, makeWorld, RUNS, soon } from '../support/docker-world.ts';
+import { spec } from '../support/specs.ts';
 import { realComponent } from '../support/require.ts';
 import { failure } from './target.suite.ts';
 
@@ -143,9 +144,7 @@ test('every problem of a run section is told with its path', () => {
 test('what needs another container is in the infra hash, and how to stop or when to pull is not', () => {
   const infra = (run: JsonObject, lifecycle: 'hot' | 'lazy' = 'hot'): string =>
     JSON.stringify(
-      dockerType.infra({ run: freeze({ image: 'a', ...run }), lifecycle, onComplete: 'restart' } as Parameters<
-        typeof dockerType.infra
-      >[0]),
+      dockerType.infra({ ...spec({ targetType: 'docker', lifecycle }), run: freeze({ image: 'a', ...run }) }),
     );
   const base = infra({});
   for (const run of [

@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { InstanceView } from '../../src/runtime/api.ts';
-import { openWorld, pidOf, send, type Fleet, type Plane, type World } from '../support/e2e.ts';
+import { openWorld, pidOf, send, until, type Fleet, type Plane, type World } from '../support/e2e.ts';
 import { plain, startGitServer, type GitServer } from '../support/git-server.ts';
 
 /** Beats as soon as it is up, and says in its version what it found of its plugins. */
@@ -64,6 +64,7 @@ describe('plugins of a process', () => {
     await git.close();
   });
 
+  const ownLog = (): string => readFileSync(join(plane.data, 'holdfast.log'), 'utf8');
   const declare = (...plugins: readonly (string | { readonly [key: string]: string | boolean })[]): Promise<unknown> =>
     fleet.declare({
       instances: {
@@ -97,8 +98,40 @@ describe('plugins of a process', () => {
     const view = await fleet.until('scribe', 'both are in', (now) => settled(now) && now.plugins.length === 2);
     assert.equal(view.plugins[0]?.sha, second);
     assert.equal(view.restarts.planned, 1);
-    assert.ok(!plane.said().includes('s3cret-of-gitea'));
+    assert.ok(!`${plane.said()}${ownLog()}`.includes('s3cret-of-gitea'));
     assert.ok(!JSON.stringify(await fleet.events()).includes('s3cret-of-gitea'));
+  });
+
+  test('L70 the secret of a plugin is in use, cannot be deleted, and is in no answer, log or address, wrong or right', async () => {
+    const [listed] = (
+      await plane.ask<{ items: readonly { usedBy: readonly string[] }[] }>('GET', '/v1/fleets/demo/secrets')
+    ).body.items;
+    assert.deepEqual(listed?.usedBy, ['scribe']);
+    const refused = await plane.ask<{ detail: string }>('DELETE', '/v1/fleets/demo/secrets/gitea');
+    assert.equal(refused.status, 409, refused.text);
+    assert.match(refused.body.detail, /scribe/);
+    // A wrong one is refused by the git server, and its words reach the operator without it.
+    const wrong = await plane.ask('PUT', '/v1/fleets/demo/secrets/gitea', { body: { value: 'wr0ng-for-gitea' } });
+    assert.ok(wrong.status < 300, wrong.text);
+    const moved = git.repo('acme/vault').commit({ ...plain('vault', { restart: true }), more: 'again' });
+    await until('the refusal is in our own log', () => /could not be looked up/.test(ownLog()));
+    const answers = await Promise.all(
+      ['instances/scribe', 'secrets', 'events?limit=1000', 'instances/scribe/why', 'manifest'].map((path) =>
+        plane.ask('GET', `/v1/fleets/demo/${path}`),
+      ),
+    );
+    const right = await plane.ask('PUT', '/v1/fleets/demo/secrets/gitea', { body: { value: 's3cret-of-gitea' } });
+    assert.ok(right.status < 300, right.text);
+    await fleet.until('scribe', 'the right one lets it in', (now) => settled(now) && now.plugins[1]?.sha === moved);
+    const told = [
+      ...answers.map(({ text }) => text),
+      plane.said(),
+      ownLog(),
+      git.asked.join(),
+      JSON.stringify(await fleet.events()),
+    ];
+    for (const value of ['wr0ng-for-gitea', 's3cret-of-gitea'])
+      for (const text of told) assert.ok(!text.includes(value), `${value} is told`);
   });
 
   test('a tracked branch that moves is followed', async () => {
