@@ -9,7 +9,7 @@ import type { ContainerInspectInfo } from 'dockerode';
 import type { Readable } from 'node:stream';
 import type { Subject } from '../../../ports/target.ts';
 import { unlessStatus, type Engine } from '../engine.ts';
-import { conflict, statusOf, terminal, transient, wordsOf } from '../failure.ts';
+import { conflict, statusOf, terminal, transient, engineWords } from '../failure.ts';
 import { boxLabels, boxName, boxUidIn, type Labels, type Scope } from '../labels.ts';
 import { BOX_CALL_MS, CHANGE_MS } from '../limits.ts';
 import { packed, unpacked, type Found, type Item } from './archive.ts';
@@ -145,7 +145,7 @@ export function boxContainers(engine: Engine, scope: Scope): BoxContainers {
   function reach(id: string, called: string): BoxContainer {
     const path = (verb: string): string => `/containers/${id}/${verb}`;
     const gone = (error: unknown): unknown =>
-      statusOf(error) === 404 && /no such container/i.test(wordsOf(error))
+      statusOf(error) === 404 && /no such container/i.test(engineWords(error))
         ? conflict('box-taken', `somebody else has reached for the plugins of ${called} meanwhile`, null)
         : error;
 
@@ -162,7 +162,7 @@ export function boxContainers(engine: Engine, scope: Scope): BoxContainers {
         try {
           stream = await engine.stream(question, signal);
         } catch (error) {
-          if (statusOf(error) === 404 && !/no such container/i.test(wordsOf(error))) return null;
+          if (statusOf(error) === 404 && !/no such container/i.test(engineWords(error))) return null;
           throw gone(error);
         }
         try {
@@ -170,7 +170,7 @@ export function boxContainers(engine: Engine, scope: Scope): BoxContainers {
         } catch (error) {
           if (signal.aborted) throw signal.reason;
           const words = `could not ${question.doing}: the archive of ${question.query.path} broke off`;
-          throw transient('plugin-files', `${words}: ${wordsOf(error)}`, null, error);
+          throw transient('plugin-files', `${words}: ${engineWords(error)}`, null, error);
         }
       },
 
