@@ -45,9 +45,9 @@ function whereTyped(env: NodeJS.ProcessEnv, cwd: string): string {
 export function processIo(): Io {
   const ending = new AbortController();
   let listening = false;
+  // Whoever waits for a write is told how it ended; a server, which waits for none, goes on without its terminal.
   const onError = (error: NodeJS.ErrnoException): void => {
-    if (error.code !== 'EPIPE') throw error;
-    ending.abort(new PipeClosed('the reader of the output has gone'));
+    if (readerIsGone(error)) ending.abort(new PipeClosed('the reader of the output has gone'));
   };
   process.stdout.on('error', onError);
   process.stderr.on('error', onError);
@@ -104,9 +104,10 @@ function write(stream: NodeJS.WriteStream, text: string | Uint8Array): Promise<v
   return new Promise((resolve, reject) => {
     stream.write(text, (error) => {
       if (error == null) resolve();
-      else if ((error as NodeJS.ErrnoException).code === 'EPIPE')
-        reject(new PipeClosed('the reader of the output has gone'));
-      else reject(error);
+      else reject(readerIsGone(error) ? new PipeClosed('the reader of the output has gone') : error);
     });
   });
 }
+
+/** A pipe whose reader has ended, or a terminal that was closed. */
+const readerIsGone = ({ code }: NodeJS.ErrnoException): boolean => code === 'EPIPE' || code === 'EIO';

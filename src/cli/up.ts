@@ -38,6 +38,7 @@ export async function runUp(options: UpOptions): Promise<number> {
     const bare = await openServerLog(logFileOf(folder, options), options.logLevel, sayError);
     let unheard: Log = bare;
     sayUnheard(() => unheard);
+    process.on('SIGHUP', () => unheard.info({}, 'a hangup is ignored; end Holdfast with SIGTERM'));
     composed = await compose(folder, {
       storeUrl: options.store,
       log: bare,
@@ -55,7 +56,7 @@ export async function runUp(options: UpOptions): Promise<number> {
     await composed.start();
     writeEndpoint(folder, server.url);
     greet(folder, server.url, proxy.url, options);
-    const ended = untilSignal(log);
+    const ended = untilSignal();
     if (options.quickstart) await quickstart(composed);
     log.info({ signal: await ended, agents: options.stopAgents }, 'asked to end');
     setTimeout(() => process.exit(EXIT_ERROR), options.stopAgents ? 2 * SHUTDOWN_MS : SHUTDOWN_MS).unref();
@@ -171,7 +172,7 @@ function sayUnheard(log: () => Log): void {
   });
 }
 
-function untilSignal(log: Log): Promise<string> {
+function untilSignal(): Promise<string> {
   return new Promise((resolve) => {
     let asked = false;
     const onSignal = (signal: NodeJS.Signals): void => {
@@ -184,7 +185,6 @@ function untilSignal(log: Log): Promise<string> {
     };
     process.on('SIGINT', onSignal);
     process.on('SIGTERM', onSignal);
-    process.on('SIGHUP', () => log.info({}, 'a hangup is ignored; end Holdfast with SIGTERM'));
   });
 }
 
