@@ -173,7 +173,7 @@ export type NewEvent = {
 /** An event in the log. `seq` is gapless per fleet; `at` was stamped under the lock of the append. */
 export type StoredEvent = NewEvent & { readonly seq: number; readonly at: number; readonly v: number };
 
-/** The version each type is written in. Older ones are migrated when read (`migrateEvent`). */
+/** The version each type is written in. Older ones are brought up to it when read (`event-upgrades.ts`). */
 export const EVENT_VERSIONS: { readonly [T in EventType]: number } = {
   'owner.started': 1,
   'owner.stopped': 1,
