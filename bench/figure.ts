@@ -75,7 +75,7 @@ export function timed(work: () => void): number {
   return performance.now() - began;
 }
 
-export async function timedAsync(work: () => Promise<void>): Promise<number> {
+export async function timedAsync(work: () => Promise<unknown>): Promise<number> {
   const began = performance.now();
   await work();
   return performance.now() - began;

@@ -15,6 +15,7 @@ import { show } from './figure.ts';
 const SECTIONS: { readonly [name: string]: () => Promise<{ bench: Bench }> } = {
   ticks: () => import('./ticks.ts'),
   replaying: () => import('./replaying.ts'),
+  asking: () => import('./asking.ts'),
   weight: () => import('./weight.ts'),
   starting: () => import('./starting.ts'),
   healing: () => import('./healing.ts'),
@@ -24,6 +25,7 @@ const SECTIONS: { readonly [name: string]: () => Promise<{ bench: Bench }> } = {
 };
 
 const LISTS: { readonly [name: string]: readonly string[] } = {
+  replay: ['replaying', 'asking'],
   core: ['ticks', 'replaying', 'weight', 'starting', 'healing'],
 };
 
