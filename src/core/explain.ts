@@ -6,10 +6,11 @@ import type { Agenda } from './agenda.ts';
 import { Case } from './case.ts';
 import { applies, judge } from './decide.ts';
 import type { StoredEvent } from './events.ts';
+import { wordsOf } from './error-words.ts';
 import { factText, foldedFact } from './fact-text.ts';
 import { Slots } from './gates.ts';
 import type { FleetState, Hold, Instance, Phase } from './model.ts';
-import { TABLE } from './table.ts';
+import { TABLE, type Row } from './table.ts';
 import { iso } from './time.ts';
 import { errorView, holdView, lastErrorOf, type ErrorView, type HoldView } from './view.ts';
 import { awaits, holdWords, phaseText } from './words.ts';
@@ -125,12 +126,20 @@ function rejectedBefore(c: Case, rule: string): readonly { rule: string; because
   for (const row of TABLE) {
     if (row.id === rule) break;
     if (!applies(row, c)) continue;
-    const because = row.matches(c)
-      ? 'it matches, but changes nothing of what runs: the rows below give the phase'
-      : row.unless(c);
-    rejected.push({ rule: row.id, because });
+    rejected.push({ rule: row.id, because: rejectedFor(row, c) });
   }
   return rejected;
+}
+
+/** What the table breaks over must be told all the more: then that is the reason. */
+function rejectedFor(row: Row, c: Case): string {
+  try {
+    return row.matches(c)
+      ? 'it matches, but changes nothing of what runs: the rows below give the phase'
+      : row.unless(c);
+  } catch (error) {
+    return `Holdfast breaks over it, which is a fault of Holdfast: ${wordsOf(error)}`;
+  }
 }
 
 function wouldChange(c: Case, rule: string, hold: Hold | null): readonly string[] {

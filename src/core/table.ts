@@ -190,7 +190,7 @@ export const TABLE: readonly Row[] = [
     matches: (c) => c.target.stale !== null || c.target.refused !== null,
     phase: (c) => (c.target.refused !== null ? 'ERROR' : c.inst.agent?.heard === 'heard' ? 'DEGRADED' : 'UNKNOWN'),
     proposals: () => NOTHING,
-    facts: (c) => seqs(c.target.refused?.seq, c.target.stale?.seq),
+    facts: (c) => seqs(c.inst.resource?.seq, c.target.refused?.seq, c.target.stale?.seq),
     unless: (c) => `target "${c.target.name}" can be seen`,
   },
   {
