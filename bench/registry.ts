@@ -1,6 +1,6 @@
 /**
  * What a heartbeat costs: how many a second against an empty POST route of the same server in the same run, how late their
- * answers are at half that rate, and how often 50,000 agents make it write.
+ * answers are at half that rate, and how often 50,000 agents make it write. And what a plugin costs that is here already.
  *
  * The same requests go to both, over the same kept-open connections, in turns, so that what the machine does besides falls on
  * both. The load is made here, the server is a process of its own.
@@ -15,6 +15,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { DatabaseSync } from 'node:sqlite';
 import { atLeast, atMost, known, median, quantile, type Bench } from './figure.ts';
+import { pluginFetches } from './registry-plugins.ts';
 
 const CHILD = fileURLToPath(new URL('./registry-child.ts', import.meta.url));
 const AGENTS = 50_000;
@@ -71,6 +72,7 @@ export const bench: Bench = async function* registry() {
     yield atMost(`writes of last-seen times, ${AGENTS} agents`, perSecond, '/s', 2);
     yield atMost('  events written', headOf(folder) - head, 'events', 0);
     for (const line of lines) line.close();
+    yield* pluginFetches(folder);
   } finally {
     child.kill('SIGTERM');
     await once(child, 'close');
