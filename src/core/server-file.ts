@@ -59,6 +59,9 @@ export interface PluginSettings {
   readonly trackEveryMs: number;
   /** What was fetched is kept up to this much. */
   readonly cacheBytes: number;
+  /** Files that ssh uses for `git+ssh`; null: those of the user that the server runs as. */
+  readonly sshKey: string | null;
+  readonly sshKnownHosts: string | null;
 }
 
 export interface NamedTarget {
@@ -77,6 +80,8 @@ export const DEFAULT_PLUGINS: PluginSettings = {
   github: 'https://github.com',
   trackEveryMs: 5 * MINUTE_MS,
   cacheBytes: 1024 ** 3,
+  sshKey: null,
+  sshKnownHosts: null,
 };
 
 /** `types`: the target types of this build. An empty text is a server with every default. Throws nothing. */
@@ -115,6 +120,9 @@ const listenSchema = z
   .refine((text) => parseListen(text) !== null, 'expected an address such as "127.0.0.1:7717" or "[::1]:7717"');
 
 const absolutePath = z.string().regex(/^\/(?!.*(^|\/)\.\.(\/|$))/, 'expected an absolute path without ".."');
+
+/** It goes into the options of a program, which has its own quotes. */
+const filePath = absolutePath.regex(/^[^\p{Cc}"\\]*$/u, 'a path here must not have quotes or backslashes in it');
 
 const baseSchema = z
   .string()
@@ -169,6 +177,8 @@ const fileSchema = z.strictObject({
         .string(CACHE_WORDS)
         .refine((text) => (parseSize(text) ?? 0) >= 1024 ** 2, CACHE_WORDS)
         .optional(),
+      sshKey: filePath.optional(),
+      sshKnownHosts: filePath.optional(),
     })
     .optional(),
   targets: z.record(nameSchema, z.looseObject({ type: z.string().min(1) })).optional(),
@@ -228,6 +238,8 @@ function withDefaults(document: z.infer<typeof fileSchema>): ServerFile {
       github: (plugins.github ?? DEFAULT_PLUGINS.github).replace(/\/+$/, ''),
       trackEveryMs: parseDuration(plugins.trackEvery ?? '') ?? DEFAULT_PLUGINS.trackEveryMs,
       cacheBytes: parseSize(plugins.cache ?? '') ?? DEFAULT_PLUGINS.cacheBytes,
+      sshKey: plugins.sshKey ?? null,
+      sshKnownHosts: plugins.sshKnownHosts ?? null,
     },
     targets: new Map(targets),
     retention: { days: retention.days ?? DEFAULT_RETENTION.days, events: retention.events ?? DEFAULT_RETENTION.events },

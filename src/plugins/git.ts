@@ -80,12 +80,20 @@ const PASSED = [
 /** POSIX counts files in blocks of 512 bytes. */
 const BLOCKS = String(Math.ceil(PACK_BYTES / 512));
 
+/** What ssh is told in so many words; null: as it is for this user. */
+export interface SshFiles {
+  readonly key: string | null;
+  readonly knownHosts: string | null;
+}
+
 /** `folder`: one of ours, for its configuration and an empty home. */
-export function openGit(folder: string): Git {
+export function openGit(folder: string, ssh: SshFiles): Git {
   const home = join(folder, 'home');
   const config = join(folder, 'gitconfig');
   mkdirSync(home, { recursive: true, mode: 0o700 });
   writeFileSync(config, CONFIG, { mode: 0o600 });
+
+  const sshCommand = ['ssh', ...sshOptions(ssh).map((option) => quoted(`-o${option}`))].join(' ');
 
   function environment({ transport, header }: GitAsk): { [name: string]: string } {
     const env: { [name: string]: string } = {};
@@ -105,7 +113,8 @@ export function openGit(folder: string): Git {
       GIT_NO_LAZY_FETCH: '1',
       GIT_NO_REPLACE_OBJECTS: '1',
       GIT_OPTIONAL_LOCKS: '0',
-      GIT_SSH_COMMAND: `ssh -oBatchMode=yes -oConnectTimeout=${SLOW_SECONDS} -oServerAliveInterval=5 -oServerAliveCountMax=3`,
+      GIT_SSH_COMMAND: sshCommand,
+      GIT_SSH_VARIANT: 'ssh',
       ...(header != null && {
         GIT_CONFIG_COUNT: '1',
         GIT_CONFIG_KEY_0: 'http.extraHeader',
@@ -156,6 +165,36 @@ export function openGit(folder: string): Git {
     });
 }
 
+/**
+ * A server that is not known is refused, whatever this user's own ssh is configured to do: whoever answers in its place could
+ * hand out any plugin. Nobody is asked anything, and nothing of ours is offered to the other side but the key.
+ */
+function sshOptions({ key, knownHosts }: SshFiles): readonly string[] {
+  return [
+    'BatchMode=yes',
+    'StrictHostKeyChecking=yes',
+    'UpdateHostKeys=no',
+    'ForwardAgent=no',
+    'ForwardX11=no',
+    'ClearAllForwardings=yes',
+    'PermitLocalCommand=no',
+    `ConnectTimeout=${SLOW_SECONDS}`,
+    'ServerAliveInterval=5',
+    'ServerAliveCountMax=3',
+    ...(key === null ? [] : [`IdentityFile=${inConfig(key)}`, 'IdentitiesOnly=yes']),
+    ...(knownHosts === null ? [] : [`UserKnownHostsFile=${inConfig(knownHosts)}`, 'GlobalKnownHostsFile=/dev/null']),
+  ];
+}
+
+/** A path in an option of ssh: in quotes for its spaces, and "%" is its own. */
+const inConfig = (path: string): string => `"${path.replaceAll('%', '%%')}"`;
+/** One word for the shell that git hands the command to. */
+const quoted = (word: string): string => `'${word.replaceAll("'", `'\\''`)}'`;
+
+/** What git says of every failed ssh, which says nothing. */
+const IDLE_WORDS =
+  /^(?:Could not read from remote repository\.|Please make sure you have the correct access rights|and the repository exists\.)$/;
+
 /** What git said, on one line. It does not repeat headers; should it ever, their values are left out. */
 function saidBy(words: string, header: string | null): string {
   const secret = header === null ? '' : header.slice(header.indexOf(':') + 1).trim();
@@ -163,7 +202,7 @@ function saidBy(words: string, header: string | null): string {
   return clean
     .split('\n')
     .map((line) => line.replace(/^(?:fatal|error|remote|warning): /, '').trim())
-    .filter((line) => line !== '')
+    .filter((line) => line !== '' && !IDLE_WORDS.test(line))
     .slice(-3)
     .join('; ');
 }

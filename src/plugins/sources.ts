@@ -37,7 +37,7 @@ export interface SourcesOptions {
 
 export function openPluginSources({ folder, settings, policy, secret }: SourcesOptions): PluginSources {
   const cache = openCache(folder, settings.cacheBytes);
-  const git = openGit(folder);
+  const git = openGit(folder, { key: settings.sshKey, knownHosts: settings.sshKnownHosts });
   const full = (): Error => transient('too-many', `more than ${FETCHES_WAITING} plugins wait to be fetched`);
   const fetching = sharing(FETCHES_AT_ONCE, FETCHES_WAITING, FETCH_MS, full);
   const resolving = sharing(FETCHES_AT_ONCE, FETCHES_WAITING, RESOLVE_MS, full);

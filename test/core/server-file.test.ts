@@ -50,7 +50,7 @@ agentUrl: https://holdfast.example/base
 allowedHosts: [Holdfast.Example, "[::1]"]
 allow:
   { hostMounts: [/srv/shared], privileged: true, pluginSources: [github, "gitea://acme/**"], requirePinned: true, plainHttp: true }
-plugins: { gitea: "https://git.example/base/", github: "http://127.0.0.1:80", trackEvery: 1m, cache: 10m }
+plugins: { gitea: "https://git.example/base/", github: "http://127.0.0.1:80", trackEvery: 1m, cache: 10m, sshKey: /etc/hf/key, sshKnownHosts: /etc/hf/known }
 targets:
   box1: { type: docker, host: "ssh://ops@box1" }
   docker: { type: docker, socket: /run/other.sock }
@@ -75,6 +75,8 @@ metrics: { perInstance: true }
         github: 'http://127.0.0.1:80',
         trackEveryMs: 60_000,
         cacheBytes: 10 * 1024 ** 2,
+        sshKey: '/etc/hf/key',
+        sshKnownHosts: '/etc/hf/known',
       },
       targets: new Map([
         ['box1', { type: 'docker', settings: { host: 'ssh://ops@box1' } }],
@@ -125,6 +127,7 @@ targets:
 retention: { days: 0, events: many }
 sentryDsn: secret-without-form
 lisen: 1
+plugins: { sshKey: key, sshKnownHosts: '/a"b' }
 `);
   assert.deepEqual(
     errors.map(({ path, line }) => [path, line]),
@@ -143,6 +146,8 @@ lisen: 1
       ['retention.events', 12],
       ['sentryDsn', 13],
       ['lisen', 14],
+      ['plugins.sshKey', 15],
+      ['plugins.sshKnownHosts', 15],
     ],
   );
   assert.match(errors.find(({ path }) => path === 'lisen')!.message, /did you mean "listen"/);
