@@ -23,6 +23,15 @@ interface Line {
 /** Entries of a heap before the void ones are thrown out: at least half of them are then, so each is moved but once or twice. */
 const roomFor = (living: number): number => 2 * living + 64;
 
+const NOBODY: readonly string[] = [];
+
+/** Whoever stands in this line needs all of its rooms. At least one: who goes before the taker of the last is called, too. */
+function leastFree(rooms: readonly Room[], slots: Slots): number {
+  let least = Number.POSITIVE_INFINITY;
+  for (const room of rooms) least = Math.min(least, slots.free(room));
+  return Math.max(1, least);
+}
+
 export class Agenda {
   private readonly alarms = new Heap<Alarm>((a, b) => a.at < b.at || (a.at === b.at && a.uid < b.uid));
   /** The alarm in force; older entries in the heap are void. */
@@ -67,18 +76,27 @@ export class Agenda {
     return uids;
   }
 
-  /** Those in line who would have had room in this decision and were not `looked` at; all that it could have served. */
-  called(slots: Slots, looked: ReadonlySet<string>): readonly string[] {
-    if (this.turnOf.size === 0) return [];
+  /**
+   * Those in line who would have had room in this decision and were not `looked` at: as many as it could have served, times
+   * `generosity`.
+   */
+  called(slots: Slots, looked: ReadonlySet<string>, generosity = 1): readonly string[] {
+    if (this.turnOf.size === 0) return NOBODY;
     const called: string[] = [];
-    for (const line of this.inKeyOrder) this.callUp(line, slots, looked, called);
+    for (const line of this.inKeyOrder)
+      if (line.queue.size > 0) this.callUp(line, leastFree(line.rooms, slots) * generosity, slots, looked, called);
     return called;
   }
 
-  private callUp({ rooms, queue }: Line, slots: Slots, looked: ReadonlySet<string>, called: string[]): void {
-    let room = Math.max(1, ...rooms.map((one) => slots.free(one)).filter(Number.isFinite));
+  private callUp(
+    { rooms, queue }: Line,
+    most: number,
+    slots: Slots,
+    looked: ReadonlySet<string>,
+    called: string[],
+  ): void {
     const passed: Turn[] = [];
-    while (room > 0) {
+    for (let left = most; left > 0;) {
       const turn = queue.peek();
       if (turn === undefined) break;
       const uid = turn.inst.uid;
@@ -89,7 +107,7 @@ export class Agenda {
       if (!looked.has(uid)) {
         if (!slots.hadRoom(rooms, turn)) break;
         called.push(uid);
-        room -= 1;
+        left -= 1;
       }
       queue.pop();
       passed.push(turn);

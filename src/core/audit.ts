@@ -84,10 +84,10 @@ function misindexed(state: FleetState): readonly Violation[] {
     const key = `${spec.target}\0${resource.ref}`;
     claims.set(key, (claims.get(key) ?? new Set()).add(uid));
   }
-  for (const key of new Set([...claims.keys(), ...state.refs.keys()])) {
+  for (const key of new Set([...claims.keys(), ...state.refs.keys(), ...state.contested])) {
     const kept = new Set(state.refs.get(key));
     const real = claims.get(key) ?? new Set();
-    if (kept.symmetricDifference(real).size === 0) continue;
+    if (kept.symmetricDifference(real).size === 0 && state.contested.has(key) === real.size > 1) continue;
     found.push({
       invariant: 3,
       message: `resource ${key.replace('\0', '/')} is held by ${[...real].join()}, and kept as held by ${[...kept].join()}`,

@@ -23,6 +23,8 @@ import type {
   TargetState,
 } from './model.ts';
 
+type Alive = Exclude<Liveness, 'awaited'> | 'starting';
+
 export class Case {
   readonly state: FleetState;
   readonly inst: Instance;
@@ -31,10 +33,14 @@ export class Case {
   readonly external: boolean;
   /** The resource, if it is known to exist. */
   readonly resource: Resource | null;
+  /** One that runs elsewhere runs as far as it is heard. */
+  readonly running: boolean;
   /** Lazy, stopped, and with no reason to be awake. */
   readonly asleep: boolean;
   /** The earliest time at which an answer of `past` turns; Infinity if none was asked in vain. */
   wakeAt = Number.POSITIVE_INFINITY;
+  /** Asked by several rows; it cannot change while they look. */
+  private alive: Alive | null = null;
 
   constructor(state: FleetState, inst: Instance, now: number) {
     this.state = state;
@@ -43,6 +49,7 @@ export class Case {
     this.target = state.targets.get(inst.spec.target) ?? targetOf(state, inst.spec.target);
     this.external = inst.spec.targetType === 'external';
     this.resource = inst.resource !== null && inst.resource.state !== 'missing' ? inst.resource : null;
+    this.running = this.external ? inst.agent?.heard === 'heard' : this.resource?.state === 'running';
     this.asleep = inst.spec.lifecycle === 'lazy' && this.resource?.state === 'stopped' && !this.shouldBeAwake();
   }
 
@@ -51,11 +58,6 @@ export class Case {
     if (this.now >= at) return true;
     if (at < this.wakeAt) this.wakeAt = at;
     return false;
-  }
-
-  /** One that runs elsewhere runs as far as it is heard. */
-  get running(): boolean {
-    return this.external ? this.inst.agent?.heard === 'heard' : this.resource?.state === 'running';
   }
 
   private shouldBeAwake(): boolean {
@@ -83,7 +85,12 @@ export class Case {
   }
 
   /** `starting` while the agent is awaited inside its start grace; `silent` once it is overdue. */
-  liveness(): Exclude<Liveness, 'awaited'> | 'starting' {
+  liveness(): Alive {
+    this.alive ??= this.livenessNow();
+    return this.alive;
+  }
+
+  private livenessNow(): Alive {
     const liveness = livenessOf(this.inst);
     if (liveness !== 'awaited') return liveness;
     return this.past(this.graceEndsAt()) ? 'silent' : 'starting';

@@ -12,8 +12,19 @@ import { faultOf } from './fault.ts';
 import { byName, byRollout, byTurn, gate, order, roomsOf, Slots, type Room, type Turn } from './gates.ts';
 import { FORGIVE_AFTER_MS } from './limits.ts';
 import { startGraceMs } from './liveness.ts';
-import type { Fault, FleetState, Flap, Hold, HoldReason, Instance, Operation, OperationKind, Phase } from './model.ts';
-import { PENDING_WHILE_HELD, TABLE, type Priority, type Proposal, type Row, type RowId } from './table.ts';
+import type {
+  ConcernName,
+  Fault,
+  FleetState,
+  Flap,
+  Hold,
+  HoldReason,
+  Instance,
+  Operation,
+  OperationKind,
+  Phase,
+} from './model.ts';
+import { PENDING_WHILE_HELD, rowById, TABLE, type Priority, type Proposal, type Row, type RowId } from './table.ts';
 
 /** What one look at one instance found besides actions: when to look again, and which line it waits in. */
 export interface NextLook {
@@ -166,11 +177,15 @@ interface Tried {
   readonly waitsFor: Waiting | null;
 }
 
+const NOTHING_TO_DO: Tried = { proposal: null, hold: null, waitsFor: null };
+
 /** The first of the row's proposals whose gates are open; else the hold of its last, which is what the row is about. */
 function tryRow(c: Case, row: Row, slots: Slots | null): Tried {
+  const proposals = row.proposals(c);
+  if (proposals.length === 0) return NOTHING_TO_DO;
   let hold: Hold | null = null;
   let waitsFor: Waiting | null = null;
-  for (const proposal of row.proposals(c)) {
+  for (const proposal of proposals) {
     hold = gate(c, proposal, slots);
     if (hold === null) return { proposal, hold, waitsFor: null };
     if (WAITING.has(hold.reason))
@@ -217,7 +232,7 @@ function settle(out: Draft, c: Case, found: Verdict): void {
     });
   }
   if (!sameHold(verdict.hold, inst.hold)) out.holds.push({ instance: inst.name, uid: inst.uid, hold: verdict.hold });
-  out.actions.push(...actions);
+  for (const action of actions) out.actions.push(action);
   out.looks.push({ uid: inst.uid, wakeAt: c.wakeAt, waitsFor: verdict.waitsFor });
 }
 
@@ -225,8 +240,10 @@ function settle(out: Draft, c: Case, found: Verdict): void {
 function acts(c: Case, verdict: Verdict): { verdict: Verdict; actions: readonly DecidedAction[] } {
   if (verdict.fault !== undefined) return { verdict, actions: [] };
   try {
-    const { proposal } = verdict;
-    return { verdict, actions: [...marks(c, verdict), ...(proposal === null ? [] : [actionOf(c, proposal)])] };
+    const actions: DecidedAction[] = [];
+    mark(actions, c, verdict);
+    if (verdict.proposal !== null) actions.push(actionOf(c, verdict.proposal));
+    return { verdict, actions };
   } catch (error) {
     return { verdict: faulty(c, error), actions: [] };
   }
@@ -242,55 +259,55 @@ function sameHold(a: Hold | null, b: Hold | null): boolean {
 
 function actionOf(c: Case, p: Proposal): DecidedAction {
   const { inst } = c;
-  const row = TABLE.find((one) => one.id === p.rule) ?? UNCLASSIFIED;
-  const head = { instance: inst.name, uid: inst.uid, type: p.type, rule: p.rule, facts: row.facts(c) };
-  if (p.type === 'forget') return head;
+  const row = rowById(p.rule) ?? UNCLASSIFIED;
+  if (p.type === 'forget')
+    return { instance: inst.name, uid: inst.uid, type: p.type, rule: p.rule, facts: row.facts(c) };
   const deadlineAt = c.now + c.deadlineMs(p.type);
-  return {
-    ...head,
+  const action: Writable<DecidedAction> = {
+    instance: inst.name,
+    uid: inst.uid,
+    type: p.type,
+    rule: p.rule,
+    facts: row.facts(c),
     operation: `${inst.uid}#${inst.operations + 1}`,
     concern: p.concern,
     attempt: c.concern(p.concern).failures + 1,
     deadlineAt,
     graceMs: c.target.graceMs,
-    ...(p.unstarted === true && { unstarted: true }),
-    ...(p.subject !== undefined && { subject: p.subject }),
-    ...(p.counted === true && { counted: true }),
-    ...(p.named === true && { named: true }),
-    ...(byRollout(c, p) && { rolloutUntil: deadlineAt + startGraceMs(inst) + c.state.policy.rollout.healthyForMs }),
   };
+  // What does not apply is not in the log; one by one, since spreads of "maybe nothing" cost more than the rest of a look.
+  if (p.unstarted === true) action.unstarted = true;
+  if (p.subject !== undefined) action.subject = p.subject;
+  if (p.counted === true) action.counted = true;
+  if (p.named === true) action.named = true;
+  if (byRollout(c, p)) action.rolloutUntil = deadlineAt + startGraceMs(inst) + c.state.policy.rollout.healthyForMs;
+  return action;
 }
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
 // ── marks: what is done once it is written ──────────────────────────────────────────────────────────────────────────
 
-function marks(c: Case, verdict: Verdict): readonly DecidedAction[] {
+function mark(out: DecidedAction[], c: Case, verdict: Verdict): void {
   const { inst } = c;
-  const mark = (
-    type: DecidedAction['type'],
-    rule: RowId,
-    facts: readonly number[],
-    more: Partial<DecidedAction> = {},
-  ): DecidedAction => ({
-    instance: inst.name,
-    uid: inst.uid,
-    type,
-    rule,
-    facts,
-    ...more,
-  });
-  const all: DecidedAction[] = [];
-  const operation = inst.operation;
-  if (operation !== null) {
-    const stop = endOf(c, operation);
-    if (stop !== null)
-      all.push(mark(stop.type, 'operating', [operation.seq], { operation: operation.id, reason: stop.reason }));
-  }
-  if (forgiven(c)) all.push(mark('forgive', 'running', [inst.resource?.seq ?? 0], { concern: 'run' }));
-  for (const concern of moot(c, verdict)) all.push(mark('forgive', verdict.row.id, [inst.specSeq], { concern }));
+  const { operation } = inst;
+  const stop = operation === null ? null : endOf(c, operation);
+  if (operation !== null && stop !== null)
+    out.push({ ...markOf(inst, stop.type, 'operating', operation.seq), operation: operation.id, reason: stop.reason });
+  if (forgiven(c)) out.push({ ...markOf(inst, 'forgive', 'running', inst.resource?.seq ?? 0), concern: 'run' });
+  for (const concern of moot(c, verdict))
+    out.push({ ...markOf(inst, 'forgive', verdict.row.id, inst.specSeq), concern });
   const proof = rolloutProof(c, verdict);
-  if (proof !== null) all.push(mark(proof, verdict.row.id, [inst.specSeq]));
-  return all;
+  if (proof !== null) out.push(markOf(inst, proof, verdict.row.id, inst.specSeq));
 }
+
+const markOf = (inst: Instance, type: DecidedAction['type'], rule: RowId, fact: number): DecidedAction => ({
+  instance: inst.name,
+  uid: inst.uid,
+  type,
+  rule,
+  facts: [fact],
+});
 
 /** Row 1: abort what is past its deadline or superseded; give up waiting for an abort that is not answered. */
 function endOf(c: Case, operation: Operation): { type: 'abort' | 'abandon'; reason: string } | null {
@@ -332,15 +349,23 @@ function forgiven(c: Case): boolean {
  * Concerns with nothing left to do: all is as declared, by whatever road (a bad spec taken back, a plugin declared no more),
  * so their errors are no longer anybody's. `run` alone must prove itself by time.
  */
-function moot(c: Case, verdict: Verdict): readonly string[] {
-  if (c.inst.operation !== null || verdict.proposal !== null) return NONE;
-  const names = Object.keys(c.inst.concerns).filter((name) => name !== 'run');
+function moot(c: Case, verdict: Verdict): readonly ConcernName[] {
+  const { id } = verdict.row;
+  if (c.inst.operation !== null || verdict.proposal !== null || (id !== 'running' && id !== 'asleep')) return NONE;
+  const names = othersThanRun(c.inst.concerns);
   if (names.length === 0) return NONE;
   const asDeclared = !c.infraDrift() && !c.configDiffers() && !c.pluginsDiffer();
-  return verdict.row.id === 'running' || (verdict.row.id === 'asleep' && asDeclared) ? names.sort() : NONE;
+  return id === 'running' || asDeclared ? names : NONE;
 }
 
-const NONE: readonly string[] = [];
+/** In order. Hardly any instance has one. */
+function othersThanRun(concerns: Instance['concerns']): readonly ConcernName[] {
+  let names: ConcernName[] | null = null;
+  for (const name in concerns) if (name !== 'run') (names ??= []).push(name);
+  return names === null ? NONE : names.sort();
+}
+
+const NONE: readonly ConcernName[] = [];
 
 /** Has what this rollout took down come back, stayed away too long, or left the rollout for another reason? */
 function rolloutProof(c: Case, verdict: Verdict): 'rollout-proved' | 'rollout-failed' | 'rollout-left' | null {

@@ -46,6 +46,7 @@ export function emptyState(fleet: string): FleetState {
     predecessors: new Map(),
     targets: new Map(),
     refs: new Map(),
+    contested: new Set(),
     holds: [],
     lost: new Map(),
     rollout: null,
@@ -178,7 +179,7 @@ function foldInstance(state: FleetState, inst: Instance, event: StoredEvent): vo
       configObserved(state, inst, event.data.hash, event.seq);
       return;
     case 'config.persisted':
-      inst.config = mergeConfig(inst.config, { persisted: event.data.hash }, event.seq);
+      inst.config = mergeConfig(inst, { persisted: event.data.hash }, event.seq);
       return;
     case 'plugins.observed':
       pluginsObserved(inst, event.data.installed);

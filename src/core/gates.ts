@@ -32,9 +32,10 @@ export const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 :
 /** Room that one tick gives away: what is free at its start, less what it has handed out. */
 export class Slots {
   private readonly state: FleetState;
-  private readonly taken = new Map<Room, number>();
+  /** null until something is taken: most decisions give nothing away. */
+  private taken: Map<Room, number> | null = null;
   /** Who took the last of it: nobody after that turn finds any. */
-  private readonly lastTurn = new Map<Room, Turn>();
+  private lastTurn: Map<Room, Turn> | null = null;
 
   constructor(state: FleetState) {
     this.state = state;
@@ -45,7 +46,7 @@ export class Slots {
   }
 
   free(room: Room): number {
-    return this.freeAtStart(room) - (this.taken.get(room) ?? 0);
+    return this.freeAtStart(room) - (this.taken?.get(room) ?? 0);
   }
 
   private freeAtStart(room: Room): number {
@@ -66,9 +67,10 @@ export class Slots {
   }
 
   take(rooms: readonly Room[], turn: Turn): void {
+    this.taken ??= new Map();
     for (const room of rooms) {
       this.taken.set(room, (this.taken.get(room) ?? 0) + 1);
-      if (this.free(room) <= 0) this.lastTurn.set(room, turn);
+      if (this.free(room) <= 0) (this.lastTurn ??= new Map()).set(room, turn);
     }
   }
 
@@ -76,7 +78,7 @@ export class Slots {
   hadRoom(rooms: readonly Room[], turn: Turn): boolean {
     return rooms.every((room) => {
       if (this.freeAtStart(room) <= 0) return false;
-      const last = this.lastTurn.get(room);
+      const last = this.lastTurn?.get(room);
       return last === undefined || byTurn(turn, last) < 0;
     });
   }

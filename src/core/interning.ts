@@ -63,6 +63,12 @@ export function unpacked(specs: readonly Json[], parts: readonly Json[]): readon
 
 // ── in memory ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
+/**
+ * `kept` where the two are equal. Most looks ask whether what is applied is what is declared: of one copy, that costs nothing,
+ * of two it is a walk through both.
+ */
+export const oneCopy = <T extends string | null>(text: T, kept: T): T => (text === kept ? kept : text);
+
 export interface Sharer {
   /** One copy of equal texts: the hash that is declared, applied, observed and persisted is mostly one. */
   readonly text: (text: string) => string;

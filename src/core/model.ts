@@ -469,16 +469,16 @@ export interface FleetState {
   ownerSeq: number;
   policy: Policy;
   revision: string | null;
-  /** The manifest as last applied, normalised. */
-  manifest: Json;
+  manifest: Json; // as last applied, normalised
   instances: Map<string, Instance>;
   /** name → the newest uid under that name. */
   names: Map<string, string>;
   /** name → older uids still being deleted. */
   predecessors: Map<string, readonly string[]>;
   targets: Map<string, TargetState>;
-  /** target + resource ref → uids that hold it; more than one breaks invariant 3. */
+  /** target + resource ref → uids that hold it. More than one breaks invariant 3: those keys are `contested`. */
   refs: Map<string, readonly string[]>;
+  contested: Set<string>;
   holds: readonly OperatorHold[];
   /** Names whose very declaration could not be read: name → seq of that row. Whoever is declared under one is held. */
   lost: Map<string, number>;

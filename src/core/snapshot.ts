@@ -92,6 +92,7 @@ export function thaw(body: string, logic: number): FleetState {
     instances,
     names: namesOf(instances, predecessors),
     refs: refsOf(instances, frozen.shared),
+    contested: new Set(frozen.shared.map(([key]) => key)),
     dirty: new Set(instances.keys()),
     faults: [],
   };

@@ -98,15 +98,23 @@ function changesWhatRuns(c: Case): boolean {
   }
 }
 
-const seqs = (...all: readonly (number | null | undefined)[]): readonly number[] =>
-  [...new Set(all.filter((seq): seq is number => seq != null && seq > 0))].sort((a, b) => a - b);
+/** In order, each once. They are three at most. */
+function seqs(...all: readonly (number | null | undefined)[]): readonly number[] {
+  const facts: number[] = [];
+  for (const seq of all) if (seq != null && seq > 0 && !facts.includes(seq)) facts.push(seq);
+  return facts.length > 1 ? facts.sort((a, b) => a - b) : facts;
+}
 
 const seen = (c: Case): string =>
   c.inst.resource === null ? 'its resource was never seen' : `its resource is ${c.inst.resource.state}`;
 
 /** Rows 13, 18 and 19 for an instance that does not run: everything that can be made right without starting it. */
 function unstartedRepairs(c: Case): readonly Proposal[] {
-  return [UPDATE_ROW, CONFIG_ROW, PLUGINS_ROW].flatMap((row) => (row.matches(c) ? row.proposals(c) : []));
+  let repairs = NOTHING;
+  for (const row of [UPDATE_ROW, CONFIG_ROW, PLUGINS_ROW]) {
+    if (row.matches(c)) repairs = [...repairs, ...row.proposals(c)];
+  }
+  return repairs;
 }
 
 const UPDATE_ROW: Row = {
@@ -423,7 +431,8 @@ export const TABLE: readonly Row[] = [
 /** Rows that read PENDING while their action is held. */
 export const PENDING_WHILE_HELD: ReadonlySet<RowId> = new Set(['stop-asked', 'restart-asked', 'idle']);
 
-export const rowById = (id: string): Row | undefined => TABLE.find((row) => row.id === id);
+const ROWS: ReadonlyMap<string, Row> = new Map(TABLE.map((row) => [row.id, row]));
+export const rowById = (id: string): Row | undefined => ROWS.get(id);
 
 function provisionUnstarted(c: Case): boolean {
   const lazyAsleep = c.inst.spec.lifecycle === 'lazy' && !c.inst.awake;

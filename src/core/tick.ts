@@ -17,10 +17,10 @@ export function plan(
 ): { decision: Decision; looked: ReadonlySet<string> } {
   const looked = agenda.candidates(state, now);
   let decision = decide(state, now, looked);
-  // Those in line for whom room was left, or who go before the one that took the last of it, are looked at too. Each
-  // round adds somebody, and most ticks need none or one.
-  for (;;) {
-    const called = agenda.called(decision.slots, looked);
+  // Those in line for whom room was left, or who go before the one that took the last of it, are looked at too. Each round
+  // adds somebody, and most ticks need none or one; should those who are called want nothing, the next calls twice as many.
+  for (let generosity = 1; ; generosity *= 2) {
+    const called = agenda.called(decision.slots, looked, generosity);
     if (called.length === 0) return { decision, looked };
     for (const uid of called) looked.add(uid);
     decision = decide(state, now, looked);
@@ -58,5 +58,6 @@ export function conclude(
   for (const event of written) evolve(state, event);
   agenda.done(state, planned.decision.looks);
   // Forgotten by a decision whose acknowledgement was lost: nobody is left to be looked at, and its alarm would ring for ever.
-  for (const uid of planned.looked) if (!state.instances.has(uid)) agenda.forget(uid);
+  if (planned.decision.looks.length < planned.looked.size)
+    for (const uid of planned.looked) if (!state.instances.has(uid)) agenda.forget(uid);
 }

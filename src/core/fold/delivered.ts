@@ -1,6 +1,7 @@
 /**
  * Folds what is known of what was delivered: which config is in force and on the disk, which plugins are installed.
  */
+import { oneCopy } from '../interning.ts';
 import {
   UNSURE,
   type ConfigState,
@@ -12,12 +13,19 @@ import {
 
 const NO_CONFIG: ConfigState = { applied: null, observed: null, persisted: null, seq: 0 };
 
+/** The same texts as declared, where they are equal. */
 export function mergeConfig(
-  config: ConfigState | null,
+  { config, hashes }: Instance,
   change: { applied?: string; observed?: string | null; persisted?: string },
   seq: number,
 ): ConfigState {
-  return { ...(config ?? NO_CONFIG), ...change, seq };
+  const { applied, observed, persisted } = { ...(config ?? NO_CONFIG), ...change };
+  return {
+    applied: oneCopy(applied, hashes.config),
+    observed: oneCopy(observed, hashes.config),
+    persisted: oneCopy(persisted, hashes.config),
+    seq,
+  };
 }
 
 /**
@@ -28,7 +36,7 @@ export function configObserved(state: FleetState, inst: Instance, observed: stri
   const { config } = inst;
   const enforced = (inst.spec.drift ?? state.policy.drift) === 'enforce';
   const foreign = config?.persisted != null && observed !== config.applied && observed !== config.persisted;
-  inst.config = mergeConfig(config, { observed, ...(enforced && foreign && { persisted: UNSURE }) }, seq);
+  inst.config = mergeConfig(inst, { observed, ...(enforced && foreign && { persisted: UNSURE }) }, seq);
 }
 
 /**
@@ -74,10 +82,10 @@ export function leaveInDoubt(inst: Instance, { kind, subject }: Operation, seq: 
     case 'apply-config':
       // What is seen to differ is put right in any case.
       if (config?.applied != null && (config.observed === null || config.observed === config.applied))
-        inst.config = mergeConfig(config, { applied: UNSURE, observed: null }, seq);
+        inst.config = mergeConfig(inst, { applied: UNSURE, observed: null }, seq);
       break;
     case 'persist-config':
-      if (config?.persisted != null) inst.config = mergeConfig(config, { persisted: UNSURE }, seq);
+      if (config?.persisted != null) inst.config = mergeConfig(inst, { persisted: UNSURE }, seq);
       break;
     case 'install-plugin':
       // It may be there though it never was on record: then it is to be uninstalled, should nobody want it any more.

@@ -243,10 +243,10 @@ function succeeded(
       break;
     case 'apply-config':
       // What was observed before says nothing about what is in force now.
-      inst.config = mergeConfig(inst.config, { observed: null, ...data.config }, event.seq);
+      inst.config = mergeConfig(inst, { observed: null, ...data.config }, event.seq);
       break;
     case 'persist-config':
-      inst.config = mergeConfig(inst.config, data.config ?? {}, event.seq);
+      inst.config = mergeConfig(inst, data.config ?? {}, event.seq);
       break;
     case 'install-plugin':
     case 'uninstall-plugin':

@@ -9,6 +9,7 @@ import { recordFailure } from '../concern.ts';
 import type { StoredEvent } from '../events.ts';
 import { classifyExit, exitText, flapKind } from '../exits.ts';
 import { CRASH_LOOP_STREAK, MAX_ENDED_LIVES, MAX_PENDING_FLAPS, QUICK_FAILURE_MS } from '../limits.ts';
+import { oneCopy } from '../interning.ts';
 import type { Exit, FleetState, Instance, Look, Resource } from '../model.ts';
 import { rolloutFailed } from './rollout.ts';
 import { recordLoss, recordRecovery, targetOf } from './target.ts';
@@ -89,6 +90,7 @@ export function applyLook(state: FleetState, inst: Instance, seen: Look, event: 
   claimRef(state, inst, look);
   inst.resource = {
     ...look,
+    infra: oneCopy(look.infra, inst.hashes.infra),
     exit: look.exit ?? (look.state === 'stopped' ? (old?.exit ?? null) : null),
     since: same ? old.since : event.at,
     seq: same ? old.seq : event.seq,
@@ -298,14 +300,20 @@ function claimRef(state: FleetState, inst: Instance, look: Look): void {
   if (newRef === null) return;
   const holders = state.refs.get(refKey(inst, newRef)) ?? [];
   for (const holder of holders) state.dirty.add(holder);
-  state.refs.set(refKey(inst, newRef), [...holders, inst.uid]);
+  hold(state, refKey(inst, newRef), [...holders, inst.uid]);
 }
 
 export function releaseRef(state: FleetState, inst: Instance, ref: string): void {
   const left = (state.refs.get(refKey(inst, ref)) ?? []).filter((uid) => uid !== inst.uid);
   for (const holder of left) state.dirty.add(holder);
-  if (left.length === 0) state.refs.delete(refKey(inst, ref));
-  else state.refs.set(refKey(inst, ref), left);
+  hold(state, refKey(inst, ref), left);
+}
+
+function hold(state: FleetState, key: string, uids: readonly string[]): void {
+  if (uids.length === 0) state.refs.delete(key);
+  else state.refs.set(key, uids);
+  if (uids.length > 1) state.contested.add(key);
+  else state.contested.delete(key);
 }
 
 /** Everybody who is known to hold its resource, itself included. */
@@ -317,5 +325,5 @@ export function holdersOf(state: FleetState, inst: Instance): readonly string[] 
 /** True when another instance holds the same resource (invariant 3; both are held until one lets go). */
 export function sharesResource(state: FleetState, inst: Instance): boolean {
   const ref = inst.resource?.ref;
-  return ref != null && exists(inst.resource) && (state.refs.get(refKey(inst, ref))?.length ?? 0) > 1;
+  return state.contested.size > 0 && ref != null && exists(inst.resource) && state.contested.has(refKey(inst, ref));
 }

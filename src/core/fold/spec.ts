@@ -3,8 +3,9 @@
  */
 import { pardonAll } from '../concern.ts';
 import type { EventData, StoredEvent } from '../events.ts';
+import { oneCopy } from '../interning.ts';
 import { MAX_OPERATOR_HOLDS } from '../limits.ts';
-import type { FleetState, Instance, OperatorHold } from '../model.ts';
+import type { FleetState, Instance, OperatorHold, SpecHashes } from '../model.ts';
 import { rolloutBegins, rolloutOverridden } from './rollout.ts';
 import { recordRecovery, targetOf, targetOverridden } from './target.ts';
 
@@ -23,7 +24,7 @@ export function specApplied(
   }
   rolloutBegins(state, data.revision, event.at);
   known.spec = data.spec;
-  known.hashes = data.hashes;
+  known.hashes = hashesAnew(known, data.hashes);
   known.generation = data.generation;
   known.specSeq = event.seq;
   known.specAt = event.at;
@@ -31,6 +32,12 @@ export function specApplied(
   // A fixed spec is reason to try again at once, whatever failed before (L74).
   pardonAll(known);
 }
+
+/** The texts that are applied already, where they are the same. */
+const hashesAnew = ({ hashes, resource, config }: Instance, { infra, config: declared }: SpecHashes): SpecHashes => ({
+  infra: oneCopy(infra, resource?.infra ?? hashes.infra),
+  config: oneCopy(declared, config?.applied ?? config?.persisted ?? hashes.config),
+});
 
 function declare(
   state: FleetState,
@@ -135,7 +142,7 @@ export function secretRotated(state: FleetState, data: EventData['secret.rotated
     const inst = state.instances.get(uid);
     const hashes = data.hashes[uid];
     if (inst === undefined || hashes === undefined) continue;
-    inst.hashes = hashes;
+    inst.hashes = hashesAnew(inst, hashes);
     pardonAll(inst);
     state.dirty.add(uid);
   }
