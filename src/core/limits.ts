@@ -74,3 +74,6 @@ export const MAX_SPAN_MS = 366 * 24 * HOUR_MS;
 export const MAX_OPERATOR_HOLDS = 100;
 /** Actions and differences that a replay lists; beyond it they are only counted. */
 export const REPLAY_ITEMS = 1_000;
+
+/** Of a snapshot: about a millisecond's writing. */
+export const ROWS_PER_STEP = 100;

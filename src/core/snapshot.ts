@@ -10,7 +10,7 @@
  */
 import { order } from './gates.ts';
 import { Pool, sharer, unpacked, type Sharer } from './interning.ts';
-import { LOGIC_VERSION } from './limits.ts';
+import { LOGIC_VERSION, ROWS_PER_STEP } from './limits.ts';
 import type {
   FleetState,
   Instance,
@@ -27,8 +27,21 @@ import type {
 
 /** `state` is left as it is. */
 export function freeze(state: FleetState): string {
+  const steps = freezing(state);
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+/** `freeze` in short steps, for whoever has others to serve meanwhile. Until it has ended `state` must not change. */
+export function* freezing(state: FleetState): Generator<undefined, string> {
   const pool = new Pool();
-  const instances = [...state.instances.values()].sort((a, b) => order(a.uid, b.uid)).map((inst) => rowOf(inst, pool));
+  const rows: string[] = [];
+  for (const [, inst] of sorted(state.instances)) {
+    rows.push(JSON.stringify(rowOf(inst, pool)));
+    if (rows.length % ROWS_PER_STEP === 0) yield;
+  }
   const { fleet, seq, at, epoch, ownerAt, ownerSeq, policy, revision, manifest, holds, lost, rollout } = state;
   const { secrets, secretFloor } = state;
   const frozen: Frozen = {
@@ -48,13 +61,15 @@ export function freeze(state: FleetState): string {
     secretFloor,
     targets: sorted(state.targets).map(([, target]) => ({ ...target, losses: sorted(target.losses) })),
     predecessors: sorted(state.predecessors),
-    shared: sorted(state.refs).filter(([, uids]) => uids.length > 1),
+    shared: sorted(new Map([...state.contested].map((key) => [key, state.refs.get(key) ?? []]))),
     parts: pool.parts,
     specs: pool.specs,
     columns: COLUMNS,
-    instances,
+    // Last, and empty: the rows, which are nearly all of the text, are put in as they were written.
+    instances: [],
   };
-  return JSON.stringify(frozen);
+  yield;
+  return `${JSON.stringify(frozen).slice(0, -']}'.length)}${rows.join(',')}]}`;
 }
 
 /**

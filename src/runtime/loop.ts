@@ -16,7 +16,7 @@ import { emptyState, evolve } from '../core/evolve.ts';
 import { checkDecision, checkInvariants, takeFaults, type Violation } from '../core/invariants.ts';
 import { LOGIC_VERSION } from '../core/limits.ts';
 import type { FleetState } from '../core/model.ts';
-import { freeze, thaw } from '../core/snapshot.ts';
+import { freezing, thaw } from '../core/snapshot.ts';
 import { conclude, plan, toEvents } from '../core/tick.ts';
 import type { Clock } from '../ports/clock.ts';
 import { FencedError, type Store } from '../ports/store.ts';
@@ -29,6 +29,7 @@ import {
   READ_PAGE_EVENTS,
   RETRY_MAX_MS,
   RETRY_MIN_MS,
+  SLICE_MS,
   SNAPSHOT_EVERY_EVENTS,
   SNAPSHOT_RETRY_EVENTS,
   TICKS_AT_ONCE,
@@ -370,8 +371,23 @@ export class FleetLoop {
   async saveSnapshot(): Promise<void> {
     const { seq, at } = this.state;
     if (seq === this.snapshotSeq) return;
-    await this.world.store.saveSnapshot(this.fleet, { seq, at, logic: LOGIC_VERSION, body: freeze(this.state) });
+    const body = await this.frozen();
+    await this.world.store.saveSnapshot(this.fleet, { seq, at, logic: LOGIC_VERSION, body });
     this.snapshotSeq = seq;
+  }
+
+  /** In slices: of a large fleet it takes seconds, in which no tick may fold, but everybody else is served. */
+  private async frozen(): Promise<string> {
+    const { clock } = this.world;
+    const steps = freezing(this.state);
+    let sinceMono = clock.mono();
+    for (;;) {
+      const step = steps.next();
+      if (step.done === true) return step.value;
+      if (clock.mono() - sinceMono < SLICE_MS) continue;
+      await new Promise((resolve) => setImmediate(resolve));
+      sinceMono = clock.mono();
+    }
   }
 
   private rest(): void {
