@@ -151,8 +151,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     does: 'calls nobody who waits in line',
     file: 'core/agenda.ts',
-    from: 'if (this.turnOf.size === 0) return [];',
-    to: 'if (this.turnOf.size >= 0) return [];',
+    from: 'if (this.turnOf.size === 0) return NOBODY;',
+    to: 'if (this.turnOf.size >= 0) return NOBODY;',
     violates: /a look at everybody finds|invariant 7/,
   },
   {
