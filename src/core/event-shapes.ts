@@ -15,6 +15,7 @@ import { EVENT_VERSIONS } from './events.ts';
 import type { EventType, Recovery, StoredEvent } from './events.ts';
 import { UPGRADES, upgraded, type Upgrades } from './event-upgrades.ts';
 import { PHASES } from './model.ts';
+import { parsed } from './parsed.ts';
 
 /** One row as a store keeps it. `data` and `by` are JSON text, or (data only) the value that was already parsed. */
 export interface EventRow {
@@ -43,9 +44,7 @@ export function readRow(row: EventRow, upgrades: Upgrades = UPGRADES): RowRead {
   let data: unknown;
   let by: unknown = null;
   try {
-    if (typeof row.data !== 'string') data = row.data;
-    else if (row.data.length <= BRIEF_CHARS) data = brief(row.data);
-    else data = JSON.parse(row.data);
+    data = typeof row.data === 'string' ? parsed(row.data) : row.data;
     if (row.by !== null) by = JSON.parse(row.by);
   } catch (error) {
     return quarantined(row, `not JSON: ${wordsOf(error)}`);
@@ -66,25 +65,6 @@ export function readRow(row: EventRow, upgrades: Upgrades = UPGRADES): RowRead {
   if (by !== null && !isBy(by)) return quarantined(row, BY_PROBLEM);
   return { kind: 'event', event: place(row, shape.type, present, data, by) };
 }
-
-/**
- * Half of a log are edges of agents, and the texts of those are five: `{"report":"busy"}`, `{}` … Each is read once, and its
- * value, frozen, is that of all of them.
- */
-function brief(text: string): unknown {
-  const known = BRIEF.get(text);
-  if (known !== undefined) return known;
-  const value: unknown = JSON.parse(text);
-  if (BRIEF.size < BRIEF_TEXTS && isFlat(value)) BRIEF.set(text, Object.freeze(value));
-  return value;
-}
-
-const BRIEF = new Map<string, object>();
-const BRIEF_CHARS = 32;
-const BRIEF_TEXTS = 64;
-
-const isFlat = (value: unknown): value is Data =>
-  isObject(value) && Object.values(value).every((part) => typeof part === 'string');
 
 /** Why `data` is not what an event of this type and version holds; null when it is. */
 export function eventProblem(type: EventType, v: number, data: unknown): string | null {

@@ -16,7 +16,6 @@ import { emptyState, evolve } from '../core/evolve.ts';
 import { checkDecision, checkInvariants, takeFaults, type Violation } from '../core/invariants.ts';
 import { LOGIC_VERSION } from '../core/limits.ts';
 import type { FleetState } from '../core/model.ts';
-import { freezing, thaw } from '../core/snapshot.ts';
 import { conclude, plan, toEvents } from '../core/tick.ts';
 import type { Clock } from '../ports/clock.ts';
 import { FencedError, type Store } from '../ports/store.ts';
@@ -29,14 +28,12 @@ import {
   READ_PAGE_EVENTS,
   RETRY_MAX_MS,
   RETRY_MIN_MS,
-  SLICE_MS,
-  SNAPSHOT_EVERY_EVENTS,
-  SNAPSHOT_RETRY_EVENTS,
   TICKS_AT_ONCE,
 } from './limits.ts';
 import type { Ahead, FactSource } from './ahead.ts';
 import type { Log } from './log.ts';
 import { Patrol } from './patrol.ts';
+import { Snapshots } from './snapshots.ts';
 
 export interface TickReport {
   readonly drained: number;
@@ -70,6 +67,7 @@ export class FleetLoop {
   private readonly world: LoopWorld;
   private now: () => number = () => 0;
   private readonly patrol = new Patrol();
+  private readonly snapshots: Snapshots;
   private inbox: FactSource[] = [];
   private unsent: NewEvent[] = [];
   /** Folded, but not yet told: a tick whose commit fails has still folded facts. */
@@ -78,9 +76,6 @@ export class FleetLoop {
   private again = false;
   private ended = false;
   private cancelWake: () => void = () => undefined;
-  private snapshotSeq = 0;
-  /** No snapshot is tried below this, after one that failed. */
-  private nextSnapshotSeq = 0;
   private retryMs = 0;
   /** Ticks that succeeded; and how many of the last ones followed each other though no fact came. */
   private ticks = 0;
@@ -94,6 +89,7 @@ export class FleetLoop {
     this.fleet = fleet;
     this.world = world;
     this.state = emptyState(fleet);
+    this.snapshots = new Snapshots(fleet, world);
   }
 
   /** Reads the log to look at it as it was at `now`: nothing is taken over, time stands still, and it never ticks. */
@@ -109,11 +105,7 @@ export class FleetLoop {
   }
 
   private async load(): Promise<void> {
-    const snapshot = await this.world.store.snapshot(this.fleet);
-    if (snapshot !== null) {
-      this.state = thaw(snapshot.body, snapshot.logic);
-      this.snapshotSeq = snapshot.seq;
-    }
+    this.state = (await this.snapshots.newest()) ?? this.state;
     await this.catchUp();
   }
 
@@ -283,7 +275,7 @@ export class FleetLoop {
     this.untold = [];
     if (drained > 0) this.streak = 0;
     this.tell({ drained, durationMs: clock.mono() - began, decision: done.decision, checked, violations, events });
-    await this.keepSnapshots();
+    await this.snapshots.keep(this.state);
   }
 
   /** The tick is committed: whatever goes wrong in those who are told of it cannot undo it (5). */
@@ -354,40 +346,8 @@ export class FleetLoop {
     }
   }
 
-  /** A snapshot only saves time at the next start: one that fails fails nothing else (5). */
-  private async keepSnapshots(): Promise<void> {
-    const { seq } = this.state;
-    const due = Math.max(SNAPSHOT_EVERY_EVENTS, this.state.instances.size * 4);
-    if (seq - this.snapshotSeq < due || seq < this.nextSnapshotSeq) return;
-    try {
-      await this.saveSnapshot();
-    } catch (error) {
-      this.nextSnapshotSeq = seq + SNAPSHOT_RETRY_EVENTS;
-      const message = wordsOf(error);
-      this.world.log.error({ fleet: this.fleet, error: message }, 'a snapshot could not be saved; it is tried again');
-    }
-  }
-
   async saveSnapshot(): Promise<void> {
-    const { seq, at } = this.state;
-    if (seq === this.snapshotSeq) return;
-    const body = await this.frozen();
-    await this.world.store.saveSnapshot(this.fleet, { seq, at, logic: LOGIC_VERSION, body });
-    this.snapshotSeq = seq;
-  }
-
-  /** In slices: of a large fleet it takes seconds, in which no tick may fold, but everybody else is served. */
-  private async frozen(): Promise<string> {
-    const { clock } = this.world;
-    const steps = freezing(this.state);
-    let sinceMono = clock.mono();
-    for (;;) {
-      const step = steps.next();
-      if (step.done === true) return step.value;
-      if (clock.mono() - sinceMono < SLICE_MS) continue;
-      await new Promise((resolve) => setImmediate(resolve));
-      sinceMono = clock.mono();
-    }
+    await this.snapshots.save(this.state);
   }
 
   private rest(): void {
