@@ -2,12 +2,19 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { TestContext } from 'node:test';
-import { queries, metricsOf } from '../support/deploy.ts';
+import { metricsOf, queries, rules } from '../support/deploy.ts';
 import { openWorld, until, type Plane, type World } from '../support/e2e.ts';
 import { findPrometheus, openPrometheus, type Prometheus } from '../support/prometheus.ts';
 import { realComponent } from '../support/require.ts';
 
 const DEADLINE_MS = 90_000;
+
+/** What a rule compares and combines, without the comparing: each must have a value at any time. */
+const sidesOf = (expr: string): readonly string[] =>
+  expr
+    .split(/\s+(?:and|unless|or|>|<|==)\s+/)
+    .map((side) => side.trim())
+    .filter((side) => !/^[\d.]+$/.test(side) && !side.startsWith('absent('));
 
 describe('Prometheus', () => {
   let world: World;
@@ -75,5 +82,23 @@ describe('Prometheus', () => {
     for (const expr of queries()) if ((await server.ask(expr)).length === 0) empty.push(expr);
     assert.deepEqual(empty, []);
     assert.ok(queries().every((expr) => metricsOf(expr).length > 0));
+  });
+
+  test('has what every alert rule compares: none is quiet because it asks for what is not there', async (t) => {
+    const server = await prometheus(t);
+    if (server === null) return;
+    // One of two, so that a share can be computed for the rules that ask for one.
+    await until(
+      'rates have two scrapes to go by',
+      async () => (await server.ask('count_over_time(holdfast_build_info[5m]) > 3')).length > 0,
+      DEADLINE_MS,
+    );
+    const empty: string[] = [];
+    for (const { alert, expr } of rules()) {
+      const sides = sidesOf(expr);
+      assert.ok(sides.length > 0 && sides.every((side) => side !== expr.trim()), `${alert} compares nothing: ${expr}`);
+      for (const side of sides) if ((await server.ask(side)).length === 0) empty.push(`${alert}: ${side}`);
+    }
+    assert.deepEqual(empty, []);
   });
 });
