@@ -6,13 +6,15 @@
  *     hold. A flap is a line of its own.
  *  2. An operation that ended badly is said at `warn`, with its words.
  *  3. Nothing is said that is not in the log of the fleet; a steady fleet, which decides nothing, says nothing.
- *  4. No words of agents: their output stays in their own log.
+ *  4. One tick writes at most `DECISION_LINES_PER_TICK`: a fleet of 100,000 that is taken over must not stand still for its log.
+ *  5. No words of agents: their output stays in their own log.
  */
 import { Case } from '../core/case.ts';
 import { judge } from '../core/decide.ts';
 import type { DecidedAction, DecidedHold, DecidedTransition, StoredEvent } from '../core/events.ts';
 import type { FleetState } from '../core/model.ts';
 import { iso } from '../core/time.ts';
+import { DECISION_LINES_PER_TICK } from './limits.ts';
 import { says, type Log } from './log.ts';
 
 type Tick = StoredEvent & { readonly type: 'tick.decided' };
@@ -47,7 +49,9 @@ function tickLines(log: Log, state: FleetState, { seq, data }: Tick): void {
   for (const action of data.actions) part(action).actions.push(action);
   for (const transition of data.transitions) part(transition).transition = transition;
   for (const hold of data.holds) part(hold).hold = hold;
+  let told = 0;
   for (const [uid, { instance, actions, transition, hold }] of parts) {
+    if ((told += 1) > DECISION_LINES_PER_TICK) break;
     const [first = null, ...more] = actions;
     const change = { ...phaseFields(transition), ...holdFields(hold) };
     const said = [first === null ? '' : actionText(first), phaseText(transition), holdText(hold)];
@@ -57,6 +61,12 @@ function tickLines(log: Log, state: FleetState, { seq, data }: Tick): void {
     for (const action of more)
       log.info({ ...about, rule: action.rule, ...actionFields(action) }, `decided: ${actionText(action)}`);
   }
+  const more = parts.size - DECISION_LINES_PER_TICK;
+  if (more > 0)
+    log.info(
+      { fleet: state.fleet, seq, more },
+      'decided about more instances; "holdfast events" has them, by this seq',
+    );
 }
 
 function flapLine(log: Log, fleet: string, { seq, instance, data }: Flap): void {

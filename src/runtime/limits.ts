@@ -12,6 +12,11 @@ export const EVENTS_SEARCHED = 50_000;
 export const REPLAY_ITEMS = 1_000;
 /** Replays at once, in one process: each holds a state of its whole fleet. */
 export const REPLAYS_AT_ONCE = 2;
+/** States of the past for `why --at` and an export, made at once in one process; and how many askers may wait for a place. */
+export const PAST_STATES_AT_ONCE = 2;
+export const PAST_STATES_WAITING = 32;
+/** Lines about the decisions of one tick in Holdfast's own log; how many more there were is one line. */
+export const DECISION_LINES_PER_TICK = 1_000;
 /** Longest that a replay may take. */
 export const REPLAY_MS = 10 * 60_000;
 /** How long looking at all targets of a fleet may take, for a dry run; each has a deadline of its own. */

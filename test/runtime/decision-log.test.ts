@@ -1,7 +1,12 @@
 /** Holdfast's own log of what it decides: one line per decision, and none where nothing is decided. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { emptyState } from '../../src/core/evolve.ts';
+import { LOGIC_VERSION } from '../../src/core/limits.ts';
 import { TargetError } from '../../src/ports/target.ts';
+import { logDecisions } from '../../src/runtime/decision-log.ts';
+import { DECISION_LINES_PER_TICK } from '../../src/runtime/limits.ts';
+import { silentLog } from '../../src/runtime/log.ts';
 import { BY, FLEET, Stage } from './stage.ts';
 
 interface Line {
@@ -88,4 +93,22 @@ test('what ends badly is told with its words', async () => {
   await stage.pass(500);
   const told = stage.lines.filter(({ level }) => level === 'warn').map(({ fields }) => fields as Line);
   assert.deepEqual([told[0]?.instance, told[0]?.['code'], told[0]?.['error']], ['a', 'no-room', 'the disk is full']);
+});
+
+test('a tick about very many writes a bounded number of lines, and says how many more there were', () => {
+  const said: { readonly fields: object; readonly message: string }[] = [];
+  const info = (fields: object, message: string): void => void said.push({ fields, message });
+  const count = DECISION_LINES_PER_TICK + 250;
+  const transitions = Array.from({ length: count }, (_, at) => ({
+    instance: `n-${at}`,
+    uid: `u-${at}`,
+    from: 'RUNNING' as const,
+    to: 'UNKNOWN' as const,
+    rule: 'unseen',
+  }));
+  const data = { now: 1, logic: LOGIC_VERSION, actions: [], transitions, holds: [] };
+  const tick = { type: 'tick.decided' as const, seq: 7, at: 1, v: 1, data };
+  logDecisions({ ...silentLog, level: 'info', info }, emptyState(FLEET), [tick]);
+  assert.equal(said.length, DECISION_LINES_PER_TICK + 1);
+  assert.deepEqual(said.at(-1)?.fields, { fleet: FLEET, seq: 7, more: 250 });
 });

@@ -6,6 +6,7 @@ import { logHead, logLine } from '../../core/log-file.ts';
 import type { World } from '../world.ts';
 import { fleetOf } from './fleets.ts';
 import { earliestReachable, pages, stateBefore, type Place } from './history.ts';
+import { pastStates } from './places.ts';
 import { rangeOf } from './range.ts';
 
 /** Refuses before the first line what cannot be exported. */
@@ -14,9 +15,14 @@ export async function exportLog(world: World, fleetName: string, from: Place | n
   const range = await rangeOf(world, fleet, { from, to: null });
   const earliest = await earliestReachable(world, fleetName);
   const begins = Math.max(range.from, earliest?.seq ?? 1);
-  const state = begins === 1 ? null : (await stateBefore(world, fleetName, begins)).state;
   const about = { fleet: fleetName, build: world.version, at: fleet.loop.time() };
-  return lines(world, fleetName, JSON.stringify(logHead(about, state)), begins, range.to);
+  const head =
+    begins === 1
+      ? JSON.stringify(logHead(about, null))
+      : await pastStates.within(async () =>
+          JSON.stringify(logHead(about, (await stateBefore(world, fleetName, begins)).state)),
+        );
+  return lines(world, fleetName, head, begins, range.to);
 }
 
 async function* lines(world: World, fleet: string, head: string, from: number, to: number): AsyncGenerator<string> {

@@ -10,6 +10,7 @@ import type { Fleet } from '../fleet.ts';
 import type { World } from '../world.ts';
 import { fleetOf, instanceOf } from './fleets.ts';
 import { stateAt } from './history.ts';
+import { pastStates } from './places.ts';
 
 export function viewOf(fleet: Fleet, inst: Instance, spec = false): InstanceView {
   const { state, agenda } = fleet.loop;
@@ -65,7 +66,7 @@ export function instances(
 
 export async function why(world: World, fleetName: string, name: string, at: string | null): Promise<Why> {
   const fleet = fleetOf(world, fleetName);
-  if (at !== null) return whyAt(world, fleet, name, at);
+  if (at !== null) return pastStates.within(() => whyAt(world, fleet, name, at));
   const { state, agenda } = fleet.loop;
   const { uid } = instanceOf(fleet, name);
   const now = fleet.loop.time();
