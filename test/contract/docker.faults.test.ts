@@ -2,11 +2,27 @@
  * What becomes of the docker target when the engine itself fails: engines of our own, killed and started again.
  */
 import assert from 'node:assert/strict';
-import { existsSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test, type TestContext } from 'node:test';
 import type { TargetNotice } from '../../src/ports/target.ts';
-import { startEngine, type PrivateEngine } from '../support/docker.ts';
+import { connect } from '../../src/targets/docker/engine.ts';
+import { engineAddress } from '../../src/targets/docker/settings.ts';
+import { importImages, startEngine, type PrivateEngine } from '../support/docker.ts';
 import { makeWorld, RUNS, script, soon, type DockerWorld } from '../support/docker-world.ts';
 import { realComponent } from '../support/require.ts';
 import { eventually, failure } from './target.suite.ts';
@@ -168,3 +184,163 @@ check('L39 a container whose volume the engine has lost is not started empty', a
   assert.match(error.detail.message, new RegExp(volume.Name!));
   assert.equal(existsSync(volume.Source), false);
 });
+
+check(
+  'an engine whose disk is full is to blame for it, and nothing else is: it goes on when there is space',
+  async (world, engine, t) => {
+    const disk = join(engine.folder, 'small');
+    mkdirSync(disk);
+    const filler = join(disk, 'filler');
+    const mounted = await realComponent(t, `a disk of ${SMALL_DISK} (tmpfs, as root)`, () => {
+      const { status, stderr } = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${SMALL_DISK}`, 'tmpfs', disk], {
+        encoding: 'utf8',
+      });
+      if (status !== 0) throw new Error(stderr);
+      return true;
+    });
+    if (mounted === null) return;
+    try {
+      await engine.restartWith(join(disk, 'data'));
+      await importImages(world.docker);
+      const [running, fresh] = [world.subject({ name: 'running' }), world.subject({ name: 'fresh' })];
+      const before = await world.target.provision(running, STARTED, soon());
+      await world.data!.write(running, 'precious');
+      fillUp(filler);
+      const error = await failure(world.target.provision(fresh, STARTED, soon()));
+      assert.deepEqual(
+        [error.detail.class, error.detail.fault, error.detail.code],
+        ['transient', 'target', 'disk-full'],
+        error.detail.message,
+      );
+      const { items } = await world.target.list(soon());
+      const [seen] = items.filter(({ uid }) => uid === running.uid);
+      assert.deepEqual([seen?.look.state, seen?.look.incarnation], ['running', before.incarnation]);
+      rmSync(filler);
+      assert.equal((await world.target.provision(fresh, STARTED, soon())).state, 'running');
+      assert.equal(
+        (await world.target.update(world.subject({ name: 'running', variant: 'two' }), STARTED, soon())).state,
+        'running',
+      );
+      assert.equal(await world.data!.read(running), 'precious');
+      for (const one of [running, fresh]) await world.target.destroy(one, { data: 'delete' }, soon());
+    } finally {
+      await engine.restartWith(join(engine.folder, 'data'));
+      spawnSync('umount', ['-l', disk]);
+    }
+  },
+);
+
+test('an engine behind TLS is used with the right certificates, and told in words what is wrong with others', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'hf-tls-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const port = await freePort();
+  const secured = await realComponent(t, 'Docker and openssl', async () => {
+    makeCertificates(folder);
+    const file = (name: string): string => join(folder, name);
+    return startEngine(
+      ['--tlsverify', `--tlscacert=${file('ca.pem')}`, `--tlscert=${file('server-cert.pem')}`].concat(
+        `--tlskey=${file('server-key.pem')}`,
+        '-H',
+        `tcp://127.0.0.1:${port}`,
+      ),
+    );
+  });
+  if (secured === null) return;
+  const world = makeWorld(secured);
+  try {
+    const host = `tcp://127.0.0.1:${port}`;
+    const env = { DOCKER_HOST: host, DOCKER_TLS_VERIFY: '1', DOCKER_CERT_PATH: folder };
+    const ways = [
+      ['settings', engineAddress({ host, certs: folder }, 'box', {})],
+      ['environment', engineAddress({}, 'box', env)],
+    ] as const;
+    for (const [name, way] of ways) {
+      const target = world.open(connect(way));
+      const agent = world.subject({ name });
+      assert.equal((await target.provision(agent, STARTED, soon())).state, 'running');
+      let notices = 0;
+      target.watch!(world.deployment, () => (notices += 1));
+      await eventually('its events are heard', () => Promise.resolve(notices > 0));
+      assert.equal(Buffer.from((await target.exec(agent, ['echo', 'in'], soon())).output).toString(), 'in\n');
+      await target.destroy(agent, { data: 'delete' }, soon());
+    }
+    for (const certs of ['strangers', 'impostor'].map((name) => join(folder, name))) {
+      const error = await failure(world.open(connect(engineAddress({ host, certs }, 'box', {}))).list(soon()));
+      assert.deepEqual([error.detail.fault, error.detail.code], ['target', 'no-access'], error.detail.message);
+      assert.match(error.detail.message, /check the files in certs/);
+    }
+    const plain = await failure(world.open(connect(engineAddress({ host }, 'box', {}))).list(soon()));
+    assert.deepEqual([plain.detail.fault, plain.detail.code], ['target', 'no-access'], plain.detail.message);
+    assert.match(plain.detail.message, /HTTPS server.*; say certs/);
+  } finally {
+    await world.cleanup();
+    await secured.stop();
+  }
+});
+
+const SMALL_DISK = '24m';
+
+/** To the last byte, so that nothing can be written any more. */
+function fillUp(file: string): void {
+  const out = openSync(file, 'w');
+  try {
+    for (const size of [64 * 1024, 512]) {
+      const block = Buffer.alloc(size);
+      try {
+        for (;;) if (writeSync(out, block) < size) break;
+      } catch (error) {
+        assert.equal((error as NodeJS.ErrnoException).code, 'ENOSPC');
+      }
+    }
+  } finally {
+    closeSync(out);
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/**
+ * An authority, a server's and a client's certificate in that folder; in `strangers` a client's by an authority that the server
+ * does not know; in `impostor` a client that trusts only that other authority.
+ */
+function makeCertificates(folder: string): void {
+  const openssl = (...args: string[]): void => {
+    const { status, stderr, error } = spawnSync('openssl', args, { cwd: folder, encoding: 'utf8' });
+    if (status !== 0) throw new Error(`openssl ${args[0]}: ${error?.message ?? stderr}`);
+  };
+  const authority = (name: string): void =>
+    openssl(
+      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'],
+      ...['-subj', `/CN=${name}`, '-keyout', `${name}-key.pem`, '-out', `${name}.pem`],
+    );
+  const signed = (name: string, by: string, usage: string): void => {
+    writeFileSync(join(folder, `${name}.ext`), `subjectAltName=IP:127.0.0.1\nextendedKeyUsage=${usage}\n`);
+    openssl(
+      ...['req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-subj', `/CN=${name}`],
+      ...['-keyout', `${name}-key.pem`, '-out', `${name}.csr`],
+    );
+    openssl(
+      ...['x509', '-req', '-days', '2', '-in', `${name}.csr`, '-CA', `${by}.pem`, '-CAkey', `${by}-key.pem`],
+      ...['-CAcreateserial', '-extfile', `${name}.ext`, '-out', `${name}-cert.pem`],
+    );
+  };
+  authority('ca');
+  authority('other');
+  signed('server', 'ca', 'serverAuth');
+  signed('client', 'ca', 'clientAuth');
+  signed('stranger', 'other', 'clientAuth');
+  const place = (into: string, files: { readonly [name: string]: string }): void => {
+    mkdirSync(join(folder, into), { recursive: true });
+    for (const [name, from] of Object.entries(files)) copyFileSync(join(folder, from), join(folder, into, name));
+  };
+  place('.', { 'cert.pem': 'client-cert.pem', 'key.pem': 'client-key.pem' });
+  place('strangers', { 'ca.pem': 'ca.pem', 'cert.pem': 'stranger-cert.pem', 'key.pem': 'stranger-key.pem' });
+  place('impostor', { 'ca.pem': 'other.pem', 'cert.pem': 'client-cert.pem', 'key.pem': 'client-key.pem' });
+}

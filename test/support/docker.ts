@@ -95,7 +95,8 @@ function clients(host: string): TestEngine {
   return { host, engine: connect(address), docker: new Docker(address.options) };
 }
 
-export async function startEngine(): Promise<PrivateEngine> {
+/** `flags`: for dockerd, besides those that keep it to itself. */
+export async function startEngine(flags: readonly string[] = []): Promise<PrivateEngine> {
   if (process.getuid?.() !== 0) throw new Error('an engine of our own needs root; set DOCKER_HOST to use another');
   const folder = mkdtempSync(join(tmpdir(), 'hf-docker-'));
   const socket = join(folder, 'S');
@@ -109,7 +110,7 @@ export async function startEngine(): Promise<PrivateEngine> {
 
   async function start(): Promise<void> {
     const said: string[] = [];
-    const flags = [
+    const own = [
       '--config-file',
       'daemon.json',
       '--data-root',
@@ -120,7 +121,7 @@ export async function startEngine(): Promise<PrivateEngine> {
       join(folder, 'pid'),
     ];
     // Published ports go through the engine's own proxy; its firewall rules would be shared with every engine of this host.
-    flags.push(
+    own.push(
       '-H',
       `unix://${socket}`,
       '--bridge',
@@ -131,7 +132,7 @@ export async function startEngine(): Promise<PrivateEngine> {
       '2',
     );
     rmSync(join(folder, 'pid'), { force: true });
-    const child = spawn(DOCKERD, flags, { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn(DOCKERD, [...own, ...flags], { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
     child.stderr.setEncoding('utf8').on('data', (text: string) => said.splice(0, said.length - 20, text));
     daemon = child;
     const spawned = await Promise.race([
@@ -239,7 +240,8 @@ function cleanUpWithThisProcess(folder: string, bridge: string): () => void {
   return () => watch.stdin.end('stopped\n');
 }
 
-async function importImages(docker: Docker): Promise<void> {
+/** What test containers run, where it is not there yet. */
+export async function importImages(docker: Docker): Promise<void> {
   const has = async (name: string): Promise<boolean> =>
     docker
       .getImage(name)

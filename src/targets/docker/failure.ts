@@ -53,6 +53,7 @@ export function engineFailure(doing: string, address: string, error: unknown): T
   if (status === null) return unreachable(doing, address, words, error);
   const message = `could not ${doing}: the engine at ${address} says: ${words}`;
   if (status === 401 || status === 403) return refused('no-access', message, error);
+  if (/HTTP request to an HTTPS server/i.test(words)) return refused('no-access', `${message}; say certs`, error);
   if (/no space left on device|disk quota exceeded/i.test(words)) return engineFault('disk-full', message, error);
   return transient('engine-error', message, null, error);
 }
@@ -75,7 +76,7 @@ function accessHint(code: string, level: unknown, words: string): string | null 
   if (code === 'EACCES') return '; this user may not use its socket (is it in the group "docker"?)';
   if (level === 'client-authentication') return '; offer another key (identityFile, or SSH_AUTH_SOCK)';
   if (/host denied/i.test(words)) return '; its key is not the one in hostKey, or is in no known_hosts (ssh-keyscan)';
-  return /CERT|SELF_SIGNED|ERR_TLS/.test(code) ? '; check the files in certs' : null;
+  return /CERT|SELF_SIGNED|UNABLE_TO_|INVALID_CA|ERR_TLS|ERR_SSL/.test(code) ? '; check the files in certs' : null;
 }
 
 /** What keeps a container from being created or started. `what` names the instance and its container. */
