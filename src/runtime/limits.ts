@@ -51,9 +51,13 @@ export const OWNER_AGAIN_MS = 1_000;
 /** Agents stopped at once by a shutdown with `--stop-agents`. */
 export const STOP_AGENTS_PARALLEL = 32;
 
-/** No complete listing for this many sweep intervals (and at least the floor): the target is stale. */
+/**
+ * This many listings in a row that failed, and at least so long after the first of them: the target is stale. A listing that
+ * failed is tried again this soon, so that it takes seconds also where listings are far apart.
+ */
 export const STALE_AFTER_SWEEPS = 3;
 export const STALE_FLOOR_MS = 10_000;
+export const FAILED_SWEEP_AGAIN_MS = 3_000;
 /** Looks asked out of turn are not taken closer together than this. */
 export const LOOK_AGAIN_MS = 200;
 

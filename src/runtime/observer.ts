@@ -2,8 +2,9 @@
  * Watches one target for every fleet that uses it: a stream of notices for speed, full listings for truth.
  *
  *  1. A listing is complete or an error; an error changes nothing but the age of the last good one (L02).
- *  2. Age becomes a fact here: no good listing for long enough is `target.stale`, once. For a fleet that was just taken over
- *     the first look that fails is enough: what it knows, somebody else saw.
+ *  2. Age becomes a fact here: no good listing for long enough is `target.stale`, once. One that failed is soon tried again, a few
+ *     times, so that this takes seconds. For a fleet that was just taken over the first look that fails is enough: what it
+ *     knows, somebody else saw.
  *  3. A listing that hangs is given up at its deadline, and stalls nobody (L03, L09).
  *  4. Sweeps of a target never overlap; a look asked meanwhile is taken right after.
  *  5. While a fleet's log cannot be written, only the newest listing waits for it: an outage piles up nothing.
@@ -14,7 +15,7 @@ import type { FleetState } from '../core/model.ts';
 import type { Clock } from '../ports/clock.ts';
 import { TargetError, type Listing, type ListedResource, type Target, type TargetNotice } from '../ports/target.ts';
 import { withDeadline } from './deadline.ts';
-import { LOOK_AGAIN_MS, STALE_AFTER_SWEEPS, STALE_FLOOR_MS } from './limits.ts';
+import { FAILED_SWEEP_AGAIN_MS, LOOK_AGAIN_MS, STALE_AFTER_SWEEPS, STALE_FLOOR_MS } from './limits.ts';
 import type { Log } from './log.ts';
 import type { FactSource } from './ahead.ts';
 import type { FleetLoop } from './loop.ts';
@@ -53,7 +54,9 @@ export class TargetObserver {
   private cancelTimer: () => void = () => undefined;
   private sweeping = false;
   private again = false;
-  private lastGoodMono: number;
+  /** Listings that failed since the last good one, and when the first of them began. */
+  private failed = 0;
+  private failingSinceMono = 0;
   private lastSweepMono = Number.NEGATIVE_INFINITY;
 
   constructor(name: string, target: Target, deployment: string, clock: Clock, log: Log) {
@@ -61,7 +64,6 @@ export class TargetObserver {
     this.target = target;
     this.clock = clock;
     this.log = log;
-    this.lastGoodMono = clock.mono();
     this.unwatch = target.watch?.(deployment, (notice) => this.noticed(notice)) ?? (() => undefined);
   }
 
@@ -155,15 +157,25 @@ export class TargetObserver {
         (signal) => this.target.list(signal),
         this.stopping.signal,
       );
-      this.lastGoodMono = this.clock.mono();
+      this.failed = 0;
       for (const [watcher, head] of began) this.seen(watcher, head, listing);
     } catch (error) {
       if (!this.stopping.signal.aborted) this.unseen(error);
     } finally {
       this.sweeping = false;
       const sinceLast = this.clock.mono() - this.lastSweepMono;
-      this.lookSoon(this.again ? Math.max(0, LOOK_AGAIN_MS - sinceLast) : Math.max(0, traits.sweepEveryMs - sinceLast));
+      this.lookSoon(Math.max(0, (this.again ? LOOK_AGAIN_MS : this.nextSweepMs()) - sinceLast));
     }
+  }
+
+  /** A target that is known to be stale is asked in its own rhythm again: it may be away for days. */
+  private nextSweepMs(): number {
+    const { sweepEveryMs } = this.target.traits;
+    return this.failed === 0 || this.isStale() ? sweepEveryMs : Math.min(sweepEveryMs, FAILED_SWEEP_AGAIN_MS);
+  }
+
+  private isStale(): boolean {
+    return this.failed >= STALE_AFTER_SWEEPS && this.clock.mono() - this.failingSinceMono >= STALE_FLOOR_MS;
   }
 
   private seen(watcher: Watcher, began: number, listing: Listing): void {
@@ -216,8 +228,9 @@ export class TargetObserver {
       'a target could not be listed; nothing is concluded from that',
     );
     const refused = error instanceof TargetError && error.detail.class === 'terminal';
-    const staleAfter = Math.max(STALE_FLOOR_MS, STALE_AFTER_SWEEPS * this.target.traits.sweepEveryMs);
-    const stale = this.clock.mono() - this.lastGoodMono >= staleAfter;
+    if (this.failed === 0) this.failingSinceMono = this.lastSweepMono;
+    this.failed += 1;
+    const stale = this.isStale();
     for (const watcher of this.watchers.values()) {
       const unsynced = watcher.loop.state.targets.get(this.name)?.synced !== true;
       if (!refused && !stale && !unsynced) continue;

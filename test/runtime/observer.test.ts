@@ -70,6 +70,38 @@ test('L01 a target that never answers from the start is said to be stale, and it
   assert.equal(stage.inst('a').phase, 'RUNNING');
 });
 
+test('a target that is seen every half minute is known to be away within seconds, and then asked no more often than ever', async () => {
+  const stage = new Stage();
+  stage.target.traits = { ...stage.target.traits, sweepEveryMs: 30_000 };
+  await stage.runtime.start();
+  await stage.up(['a']);
+  await stage.pass(60_000);
+  const steady = stage.target.lists;
+  await stage.pass(300_000);
+  assert.ok(stage.target.lists - steady <= 11, `${stage.target.lists - steady} listings in five steady minutes`);
+  const down = async (): Promise<Listing> => {
+    throw new TargetError({ class: 'transient', fault: 'target', code: 'down', message: 'down' });
+  };
+  stage.target.listed = down;
+  stage.target.tell({ kind: 'look-again', reason: 'the event stream broke' });
+  await stage.pass(5_000);
+  assert.equal(stage.inst('a').phase, 'RUNNING', 'not by one or two that failed');
+  await stage.pass(10_000);
+  assert.equal(stage.inst('a').phase, 'UNKNOWN');
+  const before = stage.target.lists;
+  await stage.pass(300_000);
+  assert.ok(stage.target.lists - before <= 11, `${stage.target.lists - before} listings in five minutes`);
+  stage.target.listed = honest(stage);
+  await stage.pass(31_000);
+  assert.equal(stage.inst('a').phase, 'RUNNING');
+  stage.target.listed = () => {
+    stage.target.listed = honest(stage);
+    return down();
+  };
+  await stage.pass(120_000);
+  assert.equal(stage.inst('a').phase, 'RUNNING', 'one that failed is no outage');
+});
+
 test('what was RUNNING before we were is not shown so once a first look has failed', async () => {
   const first = new Stage();
   await first.runtime.start();

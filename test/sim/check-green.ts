@@ -8,7 +8,7 @@ import { Violated } from './violated.ts';
 import type { SimWorld } from './world.ts';
 
 const LOOK_EVERY_MS = 60_000;
-/** A lost notice is found by the next listing; no listing for 90 s makes the target stale; silence is judged after 60 s. */
+/** A lost notice is found by the next listing; listings that fail for 10 s make the target stale; silence is judged after 60 s. */
 const ALLOWED_LOOKS = 6;
 
 export function watchGreen(world: SimWorld, planes: Planes, fail: (error: unknown) => void): void {
