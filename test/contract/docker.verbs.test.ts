@@ -90,6 +90,44 @@ check('L22 a stop is not undone by the engine that keeps restarting a crash-loop
 });
 
 check(
+  'L22 stopping and removing crash-loopers at whatever moment never races the engine that restarts them',
+  async (world) => {
+    // Lives of 0 to 100 ms and ever longer waits between: the verbs come while one starts, runs, dies, and waits.
+    const loopers = Array.from({ length: 3 }, (_, i) =>
+      world.custom({ command: shell(`sleep 0.0${4 * i}; exit 3`) }, { name: `looper-${i}` }),
+    );
+    const restarts = async (agent: Subject): Promise<number> => (await world.container(agent)).RestartCount;
+    await Promise.all(loopers.map((agent) => world.target.provision(agent, STARTED, soon()).catch(() => undefined)));
+    for (const round of [1, 2]) {
+      const counts = await Promise.all(
+        loopers.map(async (agent, i) => {
+          if (round > 1) await world.target.start(agent, soon()).catch(() => undefined);
+          // A start begins the count anew; so each round comes at another moment of a life.
+          await eventually(`${agent.instance} goes round`, async () => (await restarts(agent)) >= (i + round) % 3);
+          assert.equal((await world.target.stop(agent, soon())).state, 'stopped');
+          return restarts(agent);
+        }),
+      );
+      // Longer than any wait that the engine can have been in: 100 ms, doubled with each restart.
+      await new Promise((later) => setTimeout(later, 100 * 2 ** Math.min(4, Math.max(...counts))));
+      for (const [i, agent] of loopers.entries()) {
+        const { State, RestartCount, HostConfig } = await world.container(agent);
+        assert.deepEqual(
+          [State.Running, State.Restarting, RestartCount, HostConfig.RestartPolicy?.Name],
+          [false, false, counts[i], 'no'],
+          `${agent.instance}, round ${round}`,
+        );
+      }
+    }
+    await Promise.all(loopers.map((agent) => world.target.start(agent, soon()).catch(() => undefined)));
+    const gone = await Promise.all(loopers.map((agent) => world.target.destroy(agent, { data: 'delete' }, soon())));
+    assert.ok(gone.every(({ state }) => state === 'missing'));
+    const filters = { label: [`holdfast.deployment=${world.deployment}`] };
+    assert.deepEqual(await world.docker.listContainers({ all: true, filters }), []);
+  },
+);
+
+check(
   'L22 a change of lifecycle is drift, and an update recreates it with its volume and the new policy',
   async (world) => {
     const run = { ...RUN, volumes: { data: '/data' } };
