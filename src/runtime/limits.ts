@@ -58,7 +58,7 @@ export const STOP_AGENTS_PARALLEL = 32;
 export const STALE_AFTER_SWEEPS = 3;
 export const STALE_FLOOR_MS = 10_000;
 export const FAILED_SWEEP_AGAIN_MS = 3_000;
-/** Looks asked out of turn are not taken closer together than this. */
+/** Looks asked out of turn are not taken closer together than this; but for the second look of a proof of absence. */
 export const LOOK_AGAIN_MS = 200;
 
 /** Instances that no tick looks at are checked this often, so many at a time, and all of them in so many times (an hour). */

@@ -54,6 +54,10 @@ export class TargetObserver {
   private cancelTimer: () => void = () => undefined;
   private sweeping = false;
   private again = false;
+  /** When the next look is due. */
+  private dueMono = Number.POSITIVE_INFINITY;
+  /** Of the second look of a proof of absence: only every other look may follow the one before at once. */
+  private second: 'none' | 'asked' | 'taken' = 'none';
   /** Listings that failed since the last good one, and when the first of them began. */
   private failed = 0;
   private failingSinceMono = 0;
@@ -129,14 +133,17 @@ export class TargetObserver {
     this.unwatch();
   }
 
-  /** Takes a full look now, or right after the one that is being taken. */
+  /** Takes a full look then at the latest, or right after the one that is being taken. */
   lookSoon(delayMs = 0): void {
     if (this.stopping.signal.aborted) return;
     if (this.sweeping) {
       this.again = true;
       return;
     }
+    const dueMono = this.clock.mono() + delayMs;
+    if (dueMono >= this.dueMono) return;
     this.cancelTimer();
+    this.dueMono = dueMono;
     this.cancelTimer = this.clock.after(delayMs, () => void this.sweep());
   }
 
@@ -146,6 +153,8 @@ export class TargetObserver {
     const { traits } = this.target;
     this.sweeping = true;
     this.again = false;
+    this.dueMono = Number.POSITIVE_INFINITY;
+    this.second = this.second === 'asked' ? 'taken' : 'none';
     this.lastSweepMono = this.clock.mono();
     const began = new Map([...this.watchers.values()].map((watcher) => [watcher, watcher.loop.state.seq]));
     try {
@@ -164,12 +173,14 @@ export class TargetObserver {
     } finally {
       this.sweeping = false;
       const sinceLast = this.clock.mono() - this.lastSweepMono;
-      this.lookSoon(Math.max(0, (this.again ? LOOK_AGAIN_MS : this.nextSweepMs()) - sinceLast));
+      this.lookSoon(Math.max(0, this.nextSweepMs() - sinceLast));
     }
   }
 
   /** A target that is known to be stale is asked in its own rhythm again: it may be away for days. */
   private nextSweepMs(): number {
+    if (this.second === 'asked') return 0;
+    if (this.again) return LOOK_AGAIN_MS;
     const { sweepEveryMs } = this.target.traits;
     return this.failed === 0 || this.isStale() ? sweepEveryMs : Math.min(sweepEveryMs, FAILED_SWEEP_AGAIN_MS);
   }
@@ -198,12 +209,17 @@ export class TargetObserver {
     if (draft) return sweep === null ? [] : sweepFacts(state, copyOf(watcher.memory), sweep).facts;
     watcher.latest = null;
     if (sweep === null) return [];
-    const { facts, lookAgain, orphans, recognised } = sweepFacts(state, watcher.memory, sweep);
+    const { facts, lookAgain, halfProved, orphans, recognised } = sweepFacts(state, watcher.memory, sweep);
     Object.assign(watcher, { orphans, recognised });
     const written = facts.filter(({ type }) => type === 'resource.observed');
     watcher.written += written.length;
     watcher.unwritten += Math.max(0, orphans.length + recognised - written.filter(isPresence).length);
-    if (lookAgain) this.lookSoon(LOOK_AGAIN_MS);
+    if (halfProved && this.second === 'none') {
+      this.second = 'asked';
+      this.lookSoon();
+    } else if (lookAgain) {
+      this.lookSoon(LOOK_AGAIN_MS);
+    }
     return facts;
   }
 

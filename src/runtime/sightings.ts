@@ -27,6 +27,8 @@ export interface SweepFacts {
   readonly facts: readonly NewEvent[];
   /** Something was seen that an operation in between made uncertain: look again at once. */
   readonly lookAgain: boolean;
+  /** Something was lacking for the first time: the second look of the proof may begin at once. */
+  readonly halfProved: boolean;
   readonly orphans: readonly ListedResource[];
   /** How many of this fleet's were seen whom somebody declares. */
   readonly recognised: number;
@@ -57,11 +59,13 @@ export function sweepFacts(state: FleetState, memory: AbsenceMemory, sweep: Swee
   );
   const ours = items.size;
   let lookAgain = false;
+  let halfProved = false;
   for (const inst of instancesOn(state, sweep.target)) {
     const item = items.get(inst.uid);
     items.delete(inst.uid);
     const fact = item === undefined ? absence(inst, memory, sweep) : presence(inst, memory, item.look, sweep.began);
-    if (fact === 'look-again') lookAgain = true;
+    if (fact === 'half-proved') halfProved = lookAgain = true;
+    else if (fact === 'look-again') lookAgain = true;
     else if (fact !== null) facts.push(fact);
   }
   // Only while a hold waits for it: what is missing or silent, a sweep does not lift (L49).
@@ -71,10 +75,10 @@ export function sweepFacts(state: FleetState, memory: AbsenceMemory, sweep: Swee
   }
   // A living uid of another target is no orphan here: two names may lead to one authority.
   const orphans = [...items.values()].filter((item) => !state.instances.has(item.uid));
-  return { facts, lookAgain, orphans, recognised: ours - orphans.length };
+  return { facts, lookAgain, halfProved, orphans, recognised: ours - orphans.length };
 }
 
-const NOTHING_SEEN: SweepFacts = { facts: [], lookAgain: false, orphans: [], recognised: 0 };
+const NOTHING_SEEN: SweepFacts = { facts: [], lookAgain: false, halfProved: false, orphans: [], recognised: 0 };
 
 function instancesOn(state: FleetState, target: string): Instance[] {
   const found: Instance[] = [];
@@ -113,7 +117,7 @@ function presence(inst: Instance, memory: AbsenceMemory, look: Look, began: numb
   return { type: 'resource.observed', instance: inst.name, uid: inst.uid, data: { ...look, began } };
 }
 
-function absence(inst: Instance, memory: AbsenceMemory, sweep: Sweep): NewEvent | 'look-again' | null {
+function absence(inst: Instance, memory: AbsenceMemory, sweep: Sweep): NewEvent | 'look-again' | 'half-proved' | null {
   if (inst.resource === null || inst.resource.state === 'missing') {
     memory.absent.delete(inst.uid);
     return null;
@@ -125,7 +129,7 @@ function absence(inst: Instance, memory: AbsenceMemory, sweep: Sweep): NewEvent 
   const first = memory.absent.get(inst.uid);
   if (first !== inst.operationSeq) {
     memory.absent.set(inst.uid, inst.operationSeq);
-    return 'look-again';
+    return 'half-proved';
   }
   memory.absent.delete(inst.uid);
   const { ref } = inst.resource;

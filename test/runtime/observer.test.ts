@@ -45,6 +45,31 @@ test('L51 absence is believed after two complete listings in a row, and then hea
   assert.equal(stage.inst('a').phase, 'RUNNING');
 });
 
+test('L51 the second look of a proof follows the first at once, and no storm of looks comes of it', async () => {
+  const stage = new Stage();
+  stage.target.traits = { ...stage.target.traits, sweepEveryMs: 30_000 };
+  await stage.runtime.start();
+  const names = ['a', 'b', 'c', 'd', 'e', 'f'];
+  await stage.up(names);
+  await stage.pass(10_000);
+  let before = stage.target.lists;
+  stage.target.held.delete(stage.inst('a').uid);
+  stage.target.tell({ kind: 'look-again', reason: 'it was removed' });
+  await stage.pass(100);
+  assert.equal(stage.target.calls.filter((call) => call === 'provision a').length, 2);
+  assert.ok(stage.target.lists >= before + 2, 'proved by two listings');
+  // One that loses sight of another one each time: every look is the first half of some proof.
+  await stage.pass(10_000);
+  before = stage.target.lists;
+  let turn = 0;
+  stage.target.listed = () => without(stage, names[turn++ % names.length]!)();
+  stage.target.tell({ kind: 'look-again', reason: 'something' });
+  await stage.pass(2_000);
+  const asked = stage.target.lists - before;
+  assert.ok(asked >= 10 && asked <= 24, `${asked} looks in two seconds`);
+  assert.equal(stage.target.calls.filter((call) => /^provision [b-f]/.test(call)).length, 5, 'nothing was proved');
+});
+
 test('L51 an error between two listings that lack a resource is no proof of either', async () => {
   const stage = new Stage();
   await stage.runtime.start();

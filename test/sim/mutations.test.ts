@@ -16,6 +16,8 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** Seeds tried until one fails, and their hours. */
 const SEEDS = 40;
 const HOURS = 8;
+/** A few seeds take a minute on a machine that is busy. */
+const TIMEOUT_MS = 5 * 60_000;
 
 function copyOf({ file, from, to }: Mutation): string {
   const copy = mkdtempSync(join(tmpdir(), 'holdfast-broken-'));
@@ -70,7 +72,7 @@ async function firstFailure(copy: string): Promise<string | null> {
 
 describe('the simulator finds a Holdfast that', { concurrency: 2 }, () => {
   for (const mutation of MUTATIONS) {
-    test(mutation.does, async (t) => {
+    test(mutation.does, { timeout: TIMEOUT_MS }, async (t) => {
       const copy = copyOf(mutation);
       t.after(() => rmSync(copy, { recursive: true, force: true }));
       const failure = await firstFailure(copy);
