@@ -279,6 +279,7 @@ test('an engine behind TLS is used with the right certificates, and told in word
 });
 
 const SMALL_DISK = '24m';
+const OPENSSL = 'openssl';
 
 /** To the last byte, so that nothing can be written any more. */
 function fillUp(file: string): void {
@@ -312,7 +313,7 @@ async function freePort(): Promise<number> {
  */
 function makeCertificates(folder: string): void {
   const openssl = (...args: string[]): void => {
-    const { status, stderr, error } = spawnSync('openssl', args, { cwd: folder, encoding: 'utf8' });
+    const { status, stderr, error } = spawnSync(OPENSSL, args, { cwd: folder, encoding: 'utf8' });
     if (status !== 0) throw new Error(`openssl ${args[0]}: ${error?.message ?? stderr}`);
   };
   const authority = (name: string): void =>
