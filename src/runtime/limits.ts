@@ -15,6 +15,9 @@ export const REPLAYS_AT_ONCE = 2;
 /** States of the past for `why --at` and an export, made at once in one process; and how many askers may wait for a place. */
 export const PAST_STATES_AT_ONCE = 2;
 export const PAST_STATES_WAITING = 32;
+/** Dry runs that look at the targets first, at once in one process: each lists all that they hold. */
+export const LOOKS_AT_ONCE = 2;
+export const LOOKS_WAITING = 16;
 /** Lines about the decisions of one tick in Holdfast's own log; how many more there were is one line. */
 export const DECISION_LINES_PER_TICK = 1_000;
 /** Longest that a replay may take. */

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { iso } from '../../src/core/time.ts';
 import { Refusal } from '../../src/runtime/api.ts';
 import { Places } from '../../src/runtime/control/places.ts';
-import { PAST_STATES_AT_ONCE, PAST_STATES_WAITING } from '../../src/runtime/limits.ts';
+import { LOOKS_AT_ONCE, LOOKS_WAITING, PAST_STATES_AT_ONCE, PAST_STATES_WAITING } from '../../src/runtime/limits.ts';
 import { FLEET, Stage } from './stage.ts';
 
 test('so many at once, so many in line, in order; the rest is refused, and every place comes back', async () => {
@@ -61,4 +61,24 @@ test('a crowd that asks why of the past holds no more states of the fleet than t
   for (const end of ends)
     if (end.status === 'rejected') assert.ok(end.reason instanceof Refusal && end.reason.kind === 'unavailable');
   assert.ok(most >= 1 && most <= PAST_STATES_AT_ONCE, `${most} at once`);
+});
+
+test('a crowd of dry runs that look first does not keep the target busy with listings', async () => {
+  const stage = new Stage();
+  await stage.runtime.start();
+  await stage.up(['a']);
+  let listing = 0;
+  let most = 0;
+  stage.target.listed = async () => {
+    listing += 1;
+    most = Math.max(most, listing);
+    await new Promise((resolve) => setImmediate(resolve));
+    listing -= 1;
+    return stage.target.all();
+  };
+  const { signal } = new AbortController();
+  const crowd = Array.from({ length: 100 }, () => stage.control.dryRun(FLEET, { observe: true }, signal));
+  const ends = await Promise.allSettled(crowd);
+  assert.equal(ends.filter(({ status }) => status === 'fulfilled').length, LOOKS_AT_ONCE + LOOKS_WAITING);
+  assert.ok(most >= 1 && most <= LOOKS_AT_ONCE, `${most} at once`);
 });

@@ -8,6 +8,7 @@ import type { Fleet } from '../fleet.ts';
 import type { FactSource } from '../ahead.ts';
 import type { World } from '../world.ts';
 import { fleetOf } from './fleets.ts';
+import { looks } from './places.ts';
 
 /**
  * The very code of the tick, stopped before its commit (L63). What is durable but not folded yet is folded first, as the
@@ -20,8 +21,8 @@ export async function dryRun(
   signal: AbortSignal,
 ): Promise<DryRun> {
   const fleet = fleetOf(world, fleetName);
-  const looks = observe ? await glances(world, fleet, signal) : null;
-  const sources = looks?.flatMap(({ sources: some }) => some) ?? [];
+  const seen = observe ? await looks.within(() => glances(world, fleet, signal)) : null;
+  const sources = seen?.flatMap(({ sources: some }) => some) ?? [];
   return fleet.loop.peek((ahead) => {
     const { decision } = plan(ahead.state, ahead.agenda, ahead.now);
     return {
@@ -33,7 +34,7 @@ export async function dryRun(
         instance: fact.instance ?? null,
         text: factText({ ...fact, seq: 0, at: ahead.now, v: 1 }),
       })),
-      observed: looks?.map(({ target, items, error }) => ({ target, items, error })) ?? null,
+      observed: seen?.map(({ target, items, error }) => ({ target, items, error })) ?? null,
       actions: decision.actions.map(({ instance, type, rule, facts }) => ({
         instance,
         type,

@@ -1,9 +1,9 @@
 /**
- * Places for work that is heavy in memory: so many at once, so many in line, and beyond that a refusal instead of a process
- * that dies of what was asked of it. Whoever waits is let in, in order.
+ * Places for work that is heavy, in memory or for the targets: so many at once, so many in line, and beyond that a refusal instead of a process
+ * that dies of what was asked of it, or an engine that has no time for anything else. Whoever waits is let in, in order.
  */
 import { Refusal } from '../api.ts';
-import { PAST_STATES_AT_ONCE, PAST_STATES_WAITING } from '../limits.ts';
+import { LOOKS_AT_ONCE, LOOKS_WAITING, PAST_STATES_AT_ONCE, PAST_STATES_WAITING } from '../limits.ts';
 
 export interface PlacesAsk {
   readonly atOnce: number;
@@ -48,3 +48,6 @@ export const pastStates = new Places({
   waiting: PAST_STATES_WAITING,
   what: 'states of the past',
 });
+
+/** Of this process: each asks every target in use for a whole listing. */
+export const looks = new Places({ atOnce: LOOKS_AT_ONCE, waiting: LOOKS_WAITING, what: 'looks at the targets' });
