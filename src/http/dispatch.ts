@@ -6,6 +6,7 @@
  */
 import type { HttpBindings } from '@hono/node-server';
 import type { Context } from 'hono';
+import { wordsOf } from '../core/error-words.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Control } from '../runtime/api.ts';
 import { DeadlineError, withDeadline } from '../runtime/deadline.ts';
@@ -88,7 +89,7 @@ function addressOf(c: Context<Env>): string {
 export function tell(log: Log, requestId: string, error: unknown): Problem {
   const known = problemOf(error);
   if (known !== null) return known;
-  log.error({ requestId, err: error }, 'a request failed in a way that nobody foresaw');
+  log.error({ requestId, error: wordsOf(error), err: error }, 'a request failed in a way that nobody foresaw');
   return internalProblem(requestId);
 }
 
@@ -128,7 +129,7 @@ async function underDeadline<T>(shared: Shared, ms: number, c: Context<Env>, wor
       } catch (error) {
         if (late)
           shared.log.warn(
-            { requestId: c.get('requestId'), err: error },
+            { requestId: c.get('requestId'), error: wordsOf(error), err: error },
             'a handler failed after its client was told that it takes too long',
           );
         throw error;

@@ -39,7 +39,7 @@ export async function listen(app: App, { host, port }: ListenOptions): Promise<L
   const answer = getRequestListener((request, env) => app.hono.fetch(request, env), {
     errorHandler: (error) => {
       if (error instanceof RequestError) return framed(new Problem('bad-request', `${error.message}.`));
-      app.log.error({ err: error }, 'a request failed outside of every handler');
+      app.log.error({ error: wordsOf(error), err: error }, 'a request failed outside of every handler');
       return framed(new Problem('internal', 'The request could not be handled; the log of the server says more.'));
     },
   });
@@ -68,7 +68,7 @@ export async function listen(app: App, { host, port }: ListenOptions): Promise<L
     server.listen({ host, port, exclusive: true }, resolve);
   });
   server.removeAllListeners('error');
-  server.on('error', (error) => app.log.error({ err: error }, 'the listening socket failed'));
+  server.on('error', (error) => app.log.error({ error: wordsOf(error), err: error }, 'the listening socket failed'));
 
   const address = server.address() as AddressInfo;
   const shown = address.address.includes(':') ? `[${address.address}]` : address.address;

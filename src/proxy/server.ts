@@ -73,7 +73,9 @@ export async function startProxy(
   server.maxConnections = MAX_CONNECTIONS;
   const switched = serve(server, passing);
   await listening(server, host, port);
-  server.on('error', (error) => world.log.error({ err: error }, 'the listening socket of the wake proxy failed'));
+  server.on('error', (error) =>
+    world.log.error({ error: wordsOf(error), err: error }, 'the listening socket of the wake proxy failed'),
+  );
   const at = server.address() as AddressInfo;
   const shown = at.address.includes(':') ? `[${at.address}]` : at.address;
   return {
