@@ -6,6 +6,7 @@
  *
  *  1. Quiet when there is nothing to do; one line when it installs; npm's own words only when it fails.
  *  2. Never leaves a stamp behind for an install that did not finish.
+ *  3. One at a time in a checkout: who comes while another one installs waits for it, instead of removing what it writes.
  *
  * `npm install --no-save`, not `npm ci`: the lock pins everything all the same, but `ci` refuses a lock without an entry for
  * every optional binary of every platform, and npm writes such locks wherever a registry holds only some (npm 11, seen with
@@ -13,11 +14,12 @@
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const INSTALL_DEADLINE_MS = 15 * 60_000;
+const LOOK_EVERY_MS = 250;
 const MAX_LINES = 25;
 const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
 /** What the dev dependency `node` and npm 10+ need to install. */
@@ -25,6 +27,8 @@ const OLDEST_NODE = [20, 19];
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const modules = join(root, 'node_modules');
+/** Of whoever installs now. */
+const lockFile = join(root, '.holdfast-install');
 const stampFile = join(modules, '.holdfast-stamp');
 
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
@@ -33,9 +37,65 @@ if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1
 }
 
 const wanted = stamp();
-if (read(stampFile) !== wanted || !ready()) {
-  if (!ready() || !matchesLock()) install();
-  writeStamp();
+if (isStale()) {
+  lock();
+  try {
+    // Whoever was waited for may have done it.
+    if (isStale()) {
+      if (!ready() || !matchesLock()) install();
+      writeStamp();
+    }
+  } finally {
+    unlock();
+  }
+}
+
+function isStale() {
+  return read(stampFile) !== wanted || !ready();
+}
+
+/** Beside the tree, not in it: an install may begin by removing that. Holds our pid, so that one left by a killed install is seen to be stale. */
+function lock() {
+  const deadline = Date.now() + INSTALL_DEADLINE_MS;
+  const mine = `${lockFile}.${process.pid}`;
+  let told = false;
+  for (;;) {
+    try {
+      // Whole or not there: one without a pid in it would be nobody's, and in the way for ever.
+      writeFileSync(mine, `${process.pid}\n`);
+      linkSync(mine, lockFile);
+      process.on('exit', unlock);
+      return;
+    } catch (error) {
+      // A tree that this user may not write to: an install fails by itself, with npm's words.
+      if (error.code !== 'EEXIST') return;
+    } finally {
+      rmSync(mine, { force: true });
+    }
+    const owner = Number.parseInt(read(lockFile) ?? '', 10);
+    if (!isAlive(owner)) {
+      rmSync(lockFile, { force: true });
+      continue;
+    }
+    if (Date.now() > deadline) fail(`Holdfast is being installed here by process ${owner}, and does not get done.`);
+    if (!told) console.error(`holdfast: process ${owner} is installing the dependencies; waiting for it …`);
+    told = true;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOOK_EVERY_MS);
+  }
+}
+
+function unlock() {
+  if (Number.parseInt(read(lockFile) ?? '', 10) === process.pid) rmSync(lockFile, { force: true });
+}
+
+function isAlive(pid) {
+  if (Number.isNaN(pid)) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error.code === 'EPERM';
+  }
 }
 
 /** Changes whenever another install is due: the lock (or, without one, package.json), and the machine it was made for. */
