@@ -6,6 +6,7 @@ import { after, test, type TestContext } from 'node:test';
 import type { Look } from '../../src/core/model.ts';
 import type { Subject, TargetNotice } from '../../src/ports/target.ts';
 import { endSharedEngine, sharedEngine } from '../support/docker.ts';
+import { Sightings } from '../../src/targets/docker/sightings.ts';
 import { engineProxy, type EngineProxy } from '../support/docker-proxy.ts';
 import { containerId, makeWorld, RUNS, soon, type DockerWorld } from '../support/docker-world.ts';
 import { realComponent } from '../support/require.ts';
@@ -192,6 +193,36 @@ check('what our own verbs bring about is told by their results alone', async ({ 
     changes().map((notice) => (notice.kind === 'changed' ? notice.uid : notice.kind)),
     [other.uid],
   );
+});
+
+check('what is looked at only to answer somebody is still news when its event comes', async ({ world, proxy }) => {
+  const agent = world.subject();
+  const id = containerId(await world.target.provision(agent, STARTED, soon()));
+  const sightings = new Sightings(proxy.engine, { deployment: world.deployment, target: 'docker' });
+  await sightings.find(agent.uid, soon());
+  await world.kill(agent);
+  assert.equal((await sightings.find(agent.uid, soon(), { peek: true }))?.look.state, 'stopped');
+  assert.equal(sightings.last(id)?.state, 'running', 'what was handed out last');
+  await world.remove(agent);
+  assert.equal(await sightings.find(agent.uid, soon(), { peek: true }), null);
+  assert.equal(sightings.last(id)?.state, 'running');
+});
+
+check('one whose removal failed is heard again', async ({ world, proxy, target, told, watch }) => {
+  const agent = world.subject();
+  const id = containerId(await target.provision(agent, STARTED, soon()));
+  await watch();
+  proxy.hold(/^DELETE \/containers/);
+  const asked = (): number => count(proxy.asked, /^DELETE \/containers/);
+  const giveUp = new AbortController();
+  const removing = assert.rejects(target.destroy(agent, { data: 'keep' }, giveUp.signal));
+  await eventually('it is to be removed', () => Promise.resolve(asked() > 0));
+  giveUp.abort(new Error('enough'));
+  await removing;
+  proxy.hold(null);
+  await world.docker.getContainer(id).start();
+  await eventually('its start is told', () => Promise.resolve(told(agent).some(({ state }) => state === 'running')));
+  assert.equal((await target.destroy(agent, { data: 'delete' }, soon())).state, 'missing');
 });
 
 check(

@@ -566,6 +566,11 @@ check(
     const none = world.custom(RUN, { name: 'none', spec: engine });
     const error = await failure(world.target.provision(none, STARTED, soon()));
     assert.deepEqual([error.detail.class, error.detail.code], ['terminal', 'healthcheck-missing']);
+    // Declared so only now: it runs on, and nothing is said of its health.
+    const plain = world.custom(RUN, { name: 'plain' });
+    await world.target.provision(plain, STARTED, soon());
+    const unchecked = await failure(world.target.health!({ ...plain, spec: { ...plain.spec, ...engine } }, soon()));
+    assert.equal(unchecked.detail.code, 'healthcheck-missing');
     await world.target.stop(byRun, soon());
     assert.equal((await failure(world.target.health!(byRun, soon()))).detail.class, 'conflict');
   },

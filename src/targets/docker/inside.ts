@@ -56,10 +56,10 @@ export async function execute(
   return { code, output, cut: bytes > output.length };
 }
 
-/** The verdict of the engine's own check, with the end of what the check wrote where it failed. */
-export function verdict(info: ContainerInspectInfo): { ok: boolean; message: string } {
+/** The verdict of the engine's own check, with the end of what the check wrote where it failed; null: it has none. */
+export function verdict(info: ContainerInspectInfo): { ok: boolean; message: string } | null {
   const status = healthIn(info);
-  if (status === null) return { ok: false, message: 'its container has no health check' };
+  if (status === null) return null;
   const said = info.State.Health?.Log?.at(-1);
   const words = said === undefined || status === 'healthy' ? '' : `: ${said.Output.trim().slice(-HEALTH_WORDS_CHARS)}`;
   return { ok: status === 'healthy', message: `the engine's health check says ${status}${words}` };

@@ -78,6 +78,11 @@ export class Notices {
     }
   }
 
+  /** Its removal failed: what becomes of it is news again. */
+  kept(id: string): void {
+    this.#removed.delete(id);
+  }
+
   #enqueue(event: EngineEvent): void {
     const before = this.#queues.get(event.id) ?? Promise.resolve();
     const mine = before

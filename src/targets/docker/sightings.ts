@@ -6,6 +6,8 @@
  *     not say so: until version 23 it belongs to the host (/etc/docker/key.json).
  *  3. A container that does not answer is told by the engine's list, and spoils nothing (L03).
  *  4. Containers are found by label, so that one renamed behind our back is found.
+ *  5. What is looked at only to answer somebody (`peek`) is not remembered: else the event that tells of it would find nothing
+ *     new, and nobody would be told.
  */
 import type { ContainerInfo, ContainerInspectInfo } from 'dockerode';
 import type { Look } from '../../core/model.ts';
@@ -73,15 +75,15 @@ export class Sightings {
   }
 
   /** Fresh from the engine; null when there is none. */
-  async find(uid: string, signal: AbortSignal): Promise<Found | null> {
+  async find(uid: string, signal: AbortSignal, how: { readonly peek?: boolean } = {}): Promise<Found | null> {
     const id = this.#ids.get(uid);
     // The id that we know saves a list call; the labels of a container never change.
     if (id !== undefined && this.#known.get(id)?.others.length === 0) {
-      const found = await this.look(id, signal);
+      const found = await this.look(id, signal, how);
       if (found) return found;
     }
     const [main, ...others] = this.#mainFirst(await this.#summaries(uid, signal));
-    return main === undefined ? null : this.look(main.Id, signal, { others: others.map(({ Id }) => Id) });
+    return main === undefined ? null : this.look(main.Id, signal, { ...how, others: others.map(({ Id }) => Id) });
   }
 
   /** Ids of all containers that carry the uid. */
@@ -93,12 +95,17 @@ export class Sightings {
   async look(
     id: string,
     signal: AbortSignal,
-    how: { others?: readonly string[]; withinMs?: number; words?: Promise<string | null> | null } = {},
+    how: {
+      others?: readonly string[];
+      withinMs?: number;
+      words?: Promise<string | null> | null;
+      peek?: boolean;
+    } = {},
   ): Promise<Found | null> {
     const info = await this.inspect(id, signal, how.withinMs);
     const owner = info && ownerIn(info.Config.Labels, this.#scope);
     if (!owner) {
-      this.forget(id);
+      if (how.peek !== true) this.forget(id);
       return null;
     }
     const before = this.#known.get(id);
@@ -107,10 +114,11 @@ export class Sightings {
       info,
       ref: containerName(this.#scope, owner),
       host: this.#engine.host,
-      output: await this.#wordsOf(info, before?.look ?? null, how.words ?? null, signal),
+      output: how.peek === true ? null : await this.#wordsOf(info, before?.look ?? null, how.words ?? null, signal),
       told: this.#told.get(id) ?? null,
       doubles: others,
     });
+    if (how.peek === true) return { owner, info, look };
     this.#ids.set(owner.uid, id);
     this.#known.set(id, { owner, look, name: info.Name, state: info.State.Status, others, begun: null });
     return { owner, info, look };

@@ -193,8 +193,12 @@ class EngineTarget implements DockerTarget {
   readonly logs: LogsAbility = (subject, ask, signal) =>
     this.#logs(subject, ask, AbortSignal.any([signal, this.#closing.signal]));
 
-  readonly health: HealthAbility = async (subject, signal) =>
-    verdict((await this.#running(subject, 'ask for the health of', signal)).info);
+  readonly health: HealthAbility = async (subject, signal) => {
+    const said = verdict((await this.#running(subject, 'ask for the health of', signal)).info);
+    // No verdict is not a bad one: nothing is restarted for a slip of the manifest.
+    if (said === null) throw noHealthcheck(subject);
+    return said;
+  };
 
   readonly exec: ExecAbility = async (subject, command, signal) =>
     execute(this.#engine, (await this.#running(subject, 'run a command in', signal)).info.Id, command, signal);
@@ -227,10 +231,7 @@ class EngineTarget implements DockerTarget {
     const image = await this.#imageFor(subject, signal);
     const run = runOf(subject.spec);
     if (subject.spec.health?.http !== null || run.healthcheck !== undefined || image.checksHealth) return image;
-    throw terminal(
-      'healthcheck-missing',
-      `${subject.fleet}/${subject.instance} is declared with health: { engine: true }, and image ${run.image} has no HEALTHCHECK; say run.healthcheck, or health: { http: … }`,
-    );
+    throw noHealthcheck(subject);
   }
 
   async #mounts(
@@ -281,8 +282,8 @@ class EngineTarget implements DockerTarget {
     });
   }
 
-  async #existing(subject: Subject, verb: string, signal: AbortSignal): Promise<Found> {
-    const found = await this.#sightings.find(subject.uid, signal);
+  async #existing(subject: Subject, verb: string, signal: AbortSignal, how: { peek?: boolean } = {}): Promise<Found> {
+    const found = await this.#sightings.find(subject.uid, signal, how);
     if (found) return found;
     const { fleet, instance, uid } = subject;
     throw conflict(
@@ -294,7 +295,7 @@ class EngineTarget implements DockerTarget {
 
   /** Its container, which runs: of another, the engine measures zeros, and what is asleep is not woken for a look. */
   async #running(subject: Subject, verb: string, signal: AbortSignal): Promise<Found> {
-    const found = await this.#existing(subject, verb, signal);
+    const found = await this.#existing(subject, verb, signal, { peek: true });
     const { info, look } = found;
     if (look.state === 'running') return found;
     const { fleet, instance } = subject;
@@ -324,7 +325,12 @@ class EngineTarget implements DockerTarget {
 
   async #remove(id: string, volumes: boolean, signal: AbortSignal): Promise<void> {
     this.#notices.removed(id);
-    await this.#changes.remove(id, { volumes }, signal);
+    try {
+      await this.#changes.remove(id, { volumes }, signal);
+    } catch (error) {
+      this.#notices.kept(id);
+      throw error;
+    }
     this.#sightings.forget(id);
   }
 
@@ -346,7 +352,7 @@ class EngineTarget implements DockerTarget {
     signal: AbortSignal,
   ): AsyncGenerator<Uint8Array, void> {
     const find = async (within: AbortSignal): Promise<Found['info'] | null> =>
-      (await this.#sightings.find(subject.uid, within))?.info ?? null;
+      (await this.#sightings.find(subject.uid, within, { peek: true }))?.info ?? null;
     if (!ask.previous) {
       yield* lifeOutput(this.#engine, find, ask, signal);
       return;
@@ -370,6 +376,12 @@ class EngineTarget implements DockerTarget {
     this.#following = null;
   }
 }
+
+const noHealthcheck = ({ fleet, instance, spec }: Subject): Error =>
+  terminal(
+    'healthcheck-missing',
+    `${fleet}/${instance} is declared with health: { engine: true }, and its container has no health check: neither image ${runOf(spec).image} nor run.healthcheck has one; say run.healthcheck, or health: { http: … }`,
+  );
 
 function lastLines(bytes: Uint8Array, lines: number): Uint8Array {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
