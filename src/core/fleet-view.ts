@@ -2,7 +2,7 @@
  * The fleet as clients are shown it (DESIGN's appendix): its phases, what holds it, its targets, its rollout.
  */
 import { order, Slots } from './gates.ts';
-import { PHASES, type FleetState, type Phase, type TargetState } from './model.ts';
+import { PHASES, type FleetState, type Instance, type Phase, type TargetState } from './model.ts';
 import { iso } from './time.ts';
 
 export interface FleetView {
@@ -14,6 +14,8 @@ export interface FleetView {
   readonly instances: number;
   /** Phases without instances are left out. */
   readonly phases: { readonly [P in Phase]?: number };
+  /** Instances with an unresolved `lastError`, in any phase. */
+  readonly errors: number;
   readonly holds: readonly OperatorHoldView[];
   readonly targets: readonly TargetView[];
   readonly rollout: RolloutView | null;
@@ -68,6 +70,7 @@ export function fleetView(state: FleetState, now: number, extras: FleetExtras): 
     pending: extras.pending,
     instances: state.instances.size,
     phases: phaseCounts(state),
+    errors: errorCount(state),
     holds: state.holds
       .filter((hold) => hold.until === null || hold.until > now)
       .map((hold) => ({ ...hold, at: iso(hold.at), until: hold.until === null ? null : iso(hold.until) })),
@@ -85,6 +88,21 @@ export function phaseCounts(state: FleetState): { readonly [P in Phase]?: number
   const counts = new Map<Phase, number>();
   for (const inst of state.instances.values()) counts.set(inst.phase, (counts.get(inst.phase) ?? 0) + 1);
   return Object.fromEntries(PHASES.flatMap((phase) => (counts.has(phase) ? [[phase, counts.get(phase)]] : [])));
+}
+
+/** How many have a `lastError`: as `lastErrorOf` finds it, without making it. */
+export function errorCount(state: FleetState): number {
+  const faulty = new Set<string>();
+  for (const { name, breaker, refused } of state.targets.values())
+    if (breaker !== null || refused !== null) faulty.add(name);
+  let errors = 0;
+  for (const inst of state.instances.values()) if (hasError(inst, faulty)) errors += 1;
+  return errors;
+}
+
+function hasError({ concerns, spec }: Instance, faulty: ReadonlySet<string>): boolean {
+  for (const name in concerns) if (concerns[name]?.error != null) return true;
+  return faulty.size > 0 && spec.targetType !== 'external' && faulty.has(spec.target);
 }
 
 function targetView(state: FleetState, target: TargetState): TargetView {

@@ -154,6 +154,7 @@ export const fleet = says<FleetView>()(
       pending: z.int(),
       instances: z.int(),
       phases: z.partialRecord(phase, z.int()),
+      errors: z.int(),
       holds: z.array(operatorHold),
       targets: z.array(target),
       rollout: rollout.nullable(),

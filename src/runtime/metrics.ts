@@ -3,7 +3,8 @@
  * themselves, and the bounds of their labels, are in `observe/families`.
  */
 import type { Clock } from '../ports/clock.ts';
-import type { FleetState, Instance } from '../core/model.ts';
+import { errorCount } from '../core/fleet-view.ts';
+import type { FleetState } from '../core/model.ts';
 import { EffectOutcomes } from '../observe/effects.ts';
 import { Families } from '../observe/families.ts';
 import { Heals } from '../observe/heals.ts';
@@ -168,23 +169,12 @@ const zeros = (values: readonly string[]): { [value: string]: number } =>
 function tally(state: FleetState | null): Tally {
   const phases = zeros(VALUES.phase);
   const holds = zeros(VALUES.hold);
-  let errors = 0;
-  if (state === null) return { phases, holds, errors, quarantined: 0 };
+  if (state === null) return { phases, holds, errors: 0, quarantined: 0 };
   let quarantined = state.lost.size;
-  const faulty = new Set<string>();
-  for (const { name, breaker, refused } of state.targets.values())
-    if (breaker !== null || refused !== null) faulty.add(name);
   for (const inst of state.instances.values()) {
     phases[inst.phase] = (phases[inst.phase] ?? 0) + 1;
     if (inst.hold !== null) holds[inst.hold.reason] = (holds[inst.hold.reason] ?? 0) + 1;
-    if (hasError(inst, faulty)) errors += 1;
     if (inst.quarantinedSeq !== null && !state.lost.has(inst.name)) quarantined += 1;
   }
-  return { phases, holds, errors, quarantined };
-}
-
-/** Is there a `lastError`? As `lastErrorOf` finds it, without making it. */
-function hasError({ concerns, spec }: Instance, faulty: ReadonlySet<string>): boolean {
-  for (const name in concerns) if (concerns[name]?.error != null) return true;
-  return faulty.size > 0 && spec.targetType !== 'external' && faulty.has(spec.target);
+  return { phases, holds, errors: errorCount(state), quarantined };
 }

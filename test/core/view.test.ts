@@ -212,6 +212,17 @@ test('the reason is that of the phase once everything is decided', () => {
   );
 });
 
+test('an unresolved error is counted in any phase, also between two lives', () => {
+  const fleet = lab({});
+  fleet.declare('a', {}, 'rev-1');
+  fleet.settle();
+  const errors = (): number => fleetView(fleet.state, fleet.now, { pending: 0, lastTickAt: null, owner: null }).errors;
+  assert.equal(errors(), 0);
+  fleet.exits('a');
+  fleet.settle();
+  assert.deepEqual([fleet.phase('a'), errors()], ['RUNNING', 1]);
+});
+
 test('a fleet is shown with its phases, holds, targets and rollout', () => {
   const fleet = lab({ targets: ['docker', 'box2'] });
   fleet.declare('a', {}, 'rev-1');
@@ -236,6 +247,7 @@ test('a fleet is shown with its phases, holds, targets and rollout', () => {
     pending: 2,
     instances: 2,
     phases: { RECONCILING: 1, UNKNOWN: 1 },
+    errors: 0,
     holds: [
       { id: 'h1', reason: 'maintenance', by: null, at: at(T0), until: at(T0 + 60_000), target: null, instances: null },
     ],

@@ -515,6 +515,7 @@ export function createFakeControl(): FakeControl {
       pending: 0,
       instances: instances?.size ?? 0,
       phases: { RUNNING: instances?.size ?? 0 },
+      errors: 0,
       holds: [],
       targets: [],
       rollout: null,

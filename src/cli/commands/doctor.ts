@@ -7,7 +7,7 @@ import { declare, type Context, type Session } from '../command.ts';
 import { DATA_FOLDER, discover, nearestFolder, TOKEN_FILE, type Endpoint } from '../discover.ts';
 import { EXIT_NEGATIVE, EXIT_OK, Failure, ProblemFailure } from '../failure.ts';
 import { age, span } from '../render/ages.ts';
-import { plain } from '../render/text.ts';
+import { count, plain } from '../render/text.ts';
 
 interface Check {
   readonly check: string;
@@ -139,7 +139,10 @@ function fleetCheck(view: FleetView, now: number): Check {
     const number = view.phases[phase] ?? 0;
     if (number > 0) wrong.push(`${number} ${phase} (holdfast get --phase ${phase})`);
   }
-  if (view.holds.length > 0) wrong.push(`${view.holds.length} operator holds in force (holdfast release)`);
+  // One that crashes again and again is PENDING or RUNNING between two lives.
+  const elsewhere = view.errors - (view.phases.ERROR ?? 0);
+  if (elsewhere > 0) wrong.push(`${elsewhere} not in ERROR with an unresolved error (holdfast get)`);
+  if (view.holds.length > 0) wrong.push(`${count(view.holds.length, 'operator hold')} in force (holdfast release)`);
   const total = Object.values<number>(view.phases).reduce((sum, number) => sum + number, 0);
   return {
     check: `fleet ${view.fleet}`,

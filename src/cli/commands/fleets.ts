@@ -51,9 +51,10 @@ function fleetTable(fleets: readonly FleetView[], { paint, width, io }: Context)
       String(each.head),
       each.pending > 0 ? { text: String(each.pending), tone: 'work' } : '0',
       age(each.lastTickAt, io.now()),
+      each.errors > 0 ? { text: String(each.errors), tone: 'bad' } : '0',
       each.holds.length > 0 ? { text: String(each.holds.length), tone: 'warn' } : '0',
       phases.map(([phase, number]) => `${number} ${phase}`).join(', ') || '–',
     ];
   });
-  return table(['FLEET', 'INSTANCES', 'HEAD', 'PENDING', 'LAST TICK', 'HOLDS', 'PHASES'], rows, paint, width);
+  return table(['FLEET', 'INSTANCES', 'HEAD', 'PENDING', 'LAST TICK', 'ERRORS', 'HOLDS', 'PHASES'], rows, paint, width);
 }

@@ -41,7 +41,7 @@ export function errorInWords(error: NonNullable<InstanceView['lastError']>): str
 }
 
 export function holdInWords(hold: NonNullable<InstanceView['hold']>, now: number): string {
-  const until = hold.until === null ? '' : `, until ${age(hold.until, now)}`;
+  const until = hold.until === null ? '' : ` (${age(hold.until, now)})`;
   return `held (${hold.reason}): ${plain(hold.text)}${until}`;
 }
 

@@ -12,7 +12,7 @@ export function standingInTheWay(
 ): readonly string[] {
   return [
     ...fleet.holds.map((hold) => {
-      const until = hold.until === null ? '' : ` until ${age(hold.until, now)}`;
+      const until = hold.until === null ? '' : `, ending ${age(hold.until, now)}`;
       return `On hold (${scope(hold)})${until}: ${plain(hold.reason)}. "holdfast release" lifts it.`;
     }),
     ...fleet.targets.flatMap((target) => [

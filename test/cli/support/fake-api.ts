@@ -139,6 +139,7 @@ export function fleetView(more: Partial<FleetView> = {}): FleetView {
     head: 20,
     pending: 0,
     phases: { RUNNING: 1 },
+    errors: 0,
     holds: [],
     targets: [],
     rollout: null,
