@@ -229,12 +229,13 @@ test('the doctor says why the server is not ready and what is wrong with a fleet
   await using api = await fakeApi({
     'GET /readyz': () =>
       problem(503, 'wedged', { ready: false, because: ['fleet "demo": a tick has been running for 90 s'] }),
-    'GET /v1/fleets': () => ({ items: [fleetView({ owner: null, phases: { ERROR: 2 } })], next: null }),
+    'GET /v1/fleets': () => ({ items: [fleetView({ owner: null, phases: { ERROR: 2, PENDING: 1 }, errors: 3 })], next: null }),
   });
   const { code, out } = await cli('doctor', { api });
   assert.equal(code, 1);
   assert.match(out, /wrong +ready: fleet "demo": a tick has been running for 90 s/);
   assert.match(out, /wrong +fleet demo: nobody owns it.*; 2 ERROR/);
+  assert.match(out, /; 1 not in ERROR with an unresolved error/, 'a crash-looper between two lives');
 });
 
 const NOTHING = { actions: [], transitions: [], holds: [], flaps: [] };
