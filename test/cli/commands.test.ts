@@ -229,7 +229,10 @@ test('the doctor says why the server is not ready and what is wrong with a fleet
   await using api = await fakeApi({
     'GET /readyz': () =>
       problem(503, 'wedged', { ready: false, because: ['fleet "demo": a tick has been running for 90 s'] }),
-    'GET /v1/fleets': () => ({ items: [fleetView({ owner: null, phases: { ERROR: 2, PENDING: 1 }, errors: 3 })], next: null }),
+    'GET /v1/fleets': () => ({
+      items: [fleetView({ owner: null, phases: { ERROR: 2, PENDING: 1 }, errors: 3 })],
+      next: null,
+    }),
   });
   const { code, out } = await cli('doctor', { api });
   assert.equal(code, 1);
