@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { EventData, StoredEvent } from '../../src/core/events.ts';
 import type { Store } from '../../src/ports/store.ts';
+import { TargetError } from '../../src/ports/target.ts';
 import type { HeartbeatResult } from '../../src/runtime/api.ts';
 import type { Beat } from '../../src/runtime/beats.ts';
 import { PROBES_AT_ONCE } from '../../src/runtime/limits.ts';
@@ -166,6 +167,23 @@ describe('silence', () => {
     await stage.pass(10 * SILENT_MS);
     assert.deepEqual(stage.target.calls, ['provision a']);
     assert.ok((await kinds(stage, 'a')).includes('silent'));
+  });
+
+  test('L02 an engine that cannot be asked for its verdict gives none: only a bad one is acted on', async () => {
+    const health = ', health: { engine: true, every: 5s, silentAfter: 30s, startGrace: 60s }';
+    const stage = await started();
+    stage.target.health = async () => ({ ok: true, message: 'healthy' });
+    await stage.up(['a'], health);
+    await stage.pass(10_000);
+    assert.equal(phase(stage, 'a'), 'RUNNING');
+    stage.target.health = async () => {
+      throw new TargetError({ class: 'transient', fault: 'target', code: 'down', message: 'no answer' });
+    };
+    await stage.pass(10 * SILENT_MS);
+    assert.deepEqual([phase(stage, 'a'), stage.target.calls], ['RUNNING', ['provision a']]);
+    stage.target.health = async () => ({ ok: false, message: 'unhealthy' });
+    await stage.pass(10 * SILENT_MS);
+    assert.ok(stage.target.calls.includes('stop a'), 'it is restarted');
   });
 
   test('many that hang do not keep the others from being asked, nor are all asked at once', async () => {

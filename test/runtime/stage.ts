@@ -11,6 +11,7 @@ import type { Store } from '../../src/ports/store.ts';
 import type {
   ListedResource,
   Listing,
+  HealthAbility,
   LogsAbility,
   PluginAbility,
   Subject,
@@ -70,6 +71,7 @@ class FakeTarget implements Target {
   listed: (signal: AbortSignal) => Promise<Listing> = async () => this.all();
   lists = 0;
   logs?: LogsAbility;
+  health?: HealthAbility;
   /** Where a test puts it. */
   plugins?: PluginAbility;
   private lives = 0;
@@ -270,6 +272,7 @@ export class Stage {
       type: 'fake',
       lifecycles: ['hot', 'lazy'],
       plugins: true,
+      health: true,
       run: (run) => ({ ok: true, run }),
       infra: (spec) => ({ run: spec.run }),
       create: () => new FakeTarget(),
