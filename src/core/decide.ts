@@ -321,13 +321,22 @@ function endOf(c: Case, operation: Operation): { type: 'abort' | 'abandon'; reas
 
 const MAKES_RUN: ReadonlySet<OperationKind> = new Set(['provision', 'start', 'restart', 'update']);
 
-/** Delete beats all but destroy; stop beats whatever makes it run. */
+/** Delete beats all but destroy; stop beats whatever makes it run; to heal what died beats a plugin that went in while it ran. */
 function supersededBy(c: Case, operation: Operation): string | null {
   const { inst } = c;
   if (inst.deletion !== null && inst.deletion.forget) return 'forget';
   if (inst.desired === 'deleted') return operation.kind === 'destroy' ? null : 'delete';
   if (inst.desired === 'stopped' && MAKES_RUN.has(operation.kind) && !operation.unstarted) return 'stop';
+  if (operation.kind === 'install-plugin' && !operation.unstarted && isToBeHealed(c)) return 'heal';
   return null;
+}
+
+/** It ran, should run, and does not: a fetch may take minutes, and what exists can be started at once (L82). */
+function isToBeHealed(c: Case): boolean {
+  const { inst } = c;
+  if (c.external || inst.desired !== 'running' || inst.completed || c.asleep) return false;
+  const down = inst.resource?.state === 'stopped' || inst.resource?.state === 'missing';
+  return down && !c.gaveUp('run') && c.past(c.concern('run').notBefore);
 }
 
 /** Ten minutes running and live, whatever config and plugins do: earlier failures of `run` count no more. */

@@ -3,7 +3,7 @@
  */
 
 /** Version of the decision logic: raised whenever the same history would be decided differently. */
-export const LOGIC_VERSION = 2;
+export const LOGIC_VERSION = 3;
 
 export const SECOND_MS = 1_000;
 export const MINUTE_MS = 60 * SECOND_MS;

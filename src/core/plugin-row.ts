@@ -10,6 +10,12 @@ import type { Proposal, Row } from './table.ts';
 export const failedBefore = (c: Case, p: Proposal): boolean =>
   p.rule === 'plugins' && c.concern(p.concern).failures > 0;
 
+/** Nor one that was called off, or had no good end, while a life that has ended still ran: what died is started first. */
+export const isLeftForLater = (c: Case, p: Proposal): boolean =>
+  p.type === 'install-plugin' &&
+  c.inst.endedIncarnations.length > 0 &&
+  (c.inst.plugins ?? []).some(({ source, ref }) => source === p.subject && ref === UNSURE);
+
 const RESTART_FOR_PLUGINS: Proposal = {
   type: 'restart',
   rule: 'plugins',

@@ -108,6 +108,7 @@ export type ReplayResult = Replayed | { readonly kind: 'refused'; readonly becau
  */
 const INTENDED: ReadonlyMap<number, ReadonlySet<RowId>> = new Map<number, ReadonlySet<RowId>>([
   [1, new Set<RowId>(['operating', 'deleting', 'gave-up', 'asleep', 'start', 'idle', 'config', 'plugins', 'running'])],
+  [2, new Set<RowId>(['operating', 'start', 'plugins'])],
 ]);
 
 /** Replays all of `events` on `state`, which is the replay's own from here on. */

@@ -148,7 +148,11 @@ interface Frozen {
 type Loss = TargetState['losses'] extends Map<string, infer L> ? L : never;
 
 /** From each older logic version to the next one. There is none before 1. */
-const MIGRATIONS: ReadonlyMap<number, (frozen: Frozen) => Frozen> = new Map([[1, withNamedStops]]);
+const MIGRATIONS: ReadonlyMap<number, (frozen: Frozen) => Frozen> = new Map([
+  [1, withNamedStops],
+  // The same state, decided otherwise.
+  [2, (frozen) => frozen],
+]);
 
 /** Version 1 had one budget for whatever stops: what is in flight goes on counting where it was counted. */
 function withNamedStops(frozen: Frozen): Frozen {

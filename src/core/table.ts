@@ -7,7 +7,7 @@
  */
 import type { Case } from './case.ts';
 import type { ConcernName, OperationKind, Phase } from './model.ts';
-import { failedBefore, PLUGINS_ROW } from './plugin-row.ts';
+import { failedBefore, isLeftForLater, PLUGINS_ROW } from './plugin-row.ts';
 
 export type RowId =
   | 'operating'
@@ -332,7 +332,7 @@ export const TABLE: readonly Row[] = [
       };
       // It refused its config at the last start: the corrected one must be there before the next (L87).
       const refused = c.resource?.exit?.code === 78 && c.configUnpersisted();
-      const repairs = unstartedRepairs(c).filter((repair) => !failedBefore(c, repair));
+      const repairs = unstartedRepairs(c).filter((repair) => !failedBefore(c, repair) && !isLeftForLater(c, repair));
       return refused ? repairs : [...repairs, start];
     },
     facts: (c) => seqs(c.inst.resource?.seq, c.inst.wakeSeq),

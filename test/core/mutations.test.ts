@@ -102,6 +102,14 @@ const MUTATIONS: readonly Mutation[] = [
     fails: 'L82 one that failed before does not come before the start of what crashed',
   },
   {
+    does: 'has a crash wait for the plugin that goes in',
+    file: 'decide.ts',
+    from: "!operation.unstarted && isToBeHealed(c)) return 'heal';",
+    to: "isToBeHealed(c) && false) return 'heal';",
+    suite: 'table',
+    fails: 'L82 one that goes in while its agent dies is called off: the agent is started first, then it goes in',
+  },
+  {
     does: 'puts the busy to sleep',
     file: 'table.ts',
     from: "type: 'sleep', rule: 'idle', concern: 'stop', priority: UPDATE, waitsForIdle: true",

@@ -1288,6 +1288,34 @@ describe('row 19, what else makes a plugin differ', () => {
     fleet.drain();
     assert.equal(fleet.operation('a'), 'start', 'though its backoff is over');
   });
+
+  test('L82 one that goes in while its agent dies is called off: the agent is started first, then it goes in', () => {
+    const fleet = up();
+    fleet.declare('a', { plugins: [plugin(`${X}#v1`)] });
+    fleet.drain();
+    assert.equal(fleet.operation('a'), 'install-plugin');
+    fleet.exits('a');
+    fleet.drain();
+    assert.equal(fleet.inst('a').operation?.abort?.reason, 'heal');
+    fleet.end('a', 'aborted');
+    fleet.drain();
+    assert.equal(fleet.operation('a'), 'start', 'not the same install once more');
+    fleet.succeed('a');
+    fleet.drain();
+    assert.equal(fleet.operation('a'), 'install-plugin');
+    assert.equal(fleet.inst('a').concerns[`plugin:${X}`]?.failures ?? 0, 0, 'to be called off is no failure');
+  });
+
+  test('one that goes in before the very first start is not called off by it', () => {
+    const fleet = up();
+    fleet.declare('b', { plugins: [plugin(`${X}#v1`)] });
+    fleet.drain();
+    fleet.succeed('b');
+    fleet.drain();
+    assert.equal(fleet.operation('b'), 'install-plugin');
+    fleet.advance(5_000);
+    assert.deepEqual([fleet.operation('b'), fleet.inst('b').operation?.abort], ['install-plugin', null]);
+  });
 });
 
 describe('row 20, agent-degraded', () => {

@@ -19,13 +19,17 @@ const SEARCH = 'git+file:///srv/search';
 type Boxes = Map<string, Map<string, InstalledPlugin>>;
 
 /** Where plugins come from; `search` needs a restart, and `heads` says where "main" is. */
-function sources(heads: Map<string, string>, broken: Set<string>): PluginSources {
+function sources(heads: Map<string, string>, broken: Set<string>, slow: Set<string>): PluginSources {
   const shaOf = (source: string, ref: string | null): string =>
     ref === 'main' ? (heads.get(source) ?? 'sha-main') : `sha-${ref}`;
   return {
     trackEveryMs: 5_000,
     resolve: async ({ source, ref }) => shaOf(source, ref),
-    fetch: async ({ source, ref }) => {
+    fetch: async ({ source, ref }, signal) => {
+      if (slow.has(source))
+        return new Promise((_, reject) => {
+          signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+        });
       if (broken.has(source))
         throw new TargetError({
           class: 'transient',
@@ -65,12 +69,14 @@ class PluginStage {
   readonly all: Boxes;
   readonly heads = new Map<string, string>();
   readonly broken = new Set<string>();
+  /** Never answers. */
+  readonly slow = new Set<string>();
   stage: Stage;
 
   constructor(before?: PluginStage) {
     this.all = before?.all ?? new Map();
     this.stage = new Stage({
-      plugins: sources(this.heads, this.broken),
+      plugins: sources(this.heads, this.broken, this.slow),
       ...(before && { clock: before.stage.clock, disk: before.stage.disk }),
     });
     this.stage.target.plugins = boxes(this.all);
@@ -247,5 +253,21 @@ test('one bad plugin degrades and blocks neither the others nor a start, and goe
   assert.equal(it.stage.inst('a').resource?.state, 'running', 'L82 a crash is healed all the same');
   it.broken.clear();
   await it.live(120_000);
+  await it.settled([`${NOTES}#v1`, `${SEARCH}#v1`]);
+});
+
+test('L82 a crash while a slow server holds up an install is healed at once, and the plugin goes in later', async () => {
+  const it = new PluginStage();
+  await it.declare(spec());
+  await it.live(10_000);
+  it.slow.add(SEARCH);
+  await it.declare(spec('', `"${NOTES}#v1", "${SEARCH}#v1"`));
+  await it.live(5_000);
+  assert.equal(it.stage.inst('a').operation?.kind, 'install-plugin', 'it is under way');
+  it.stage.target.exits('a');
+  await it.live(3_000);
+  assert.equal(it.stage.inst('a').resource?.state, 'running');
+  it.slow.clear();
+  await it.live(200_000);
   await it.settled([`${NOTES}#v1`, `${SEARCH}#v1`]);
 });
