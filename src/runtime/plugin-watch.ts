@@ -5,7 +5,8 @@
  *     recorded and not there whole becomes `plugins.observed`, and the table installs it again (L69).
  *  2. A look that an operation of that instance overtook says nothing.
  *  3. A tracked ref is looked up once for all who track it; that it moved is said once.
- *  4. A box or a source that does not answer is no news: nothing is concluded from that.
+ *  4. Who was looked at longest ago is looked at next, however many are due: nobody is passed over for ever (L04).
+ *  5. A box or a source that does not answer is no news: nothing is concluded from that.
  */
 import { wordsOf } from '../core/error-words.ts';
 import type { NewEvent } from '../core/events.ts';
@@ -30,6 +31,8 @@ export interface PluginWatchWorld {
 interface Looked {
   /** The life that was looked at. */
   life: string | null;
+  /** When that began. */
+  lastMono: number;
   nextMono: number;
   looking: boolean;
 }
@@ -40,6 +43,8 @@ interface Tracked {
   asking: boolean;
 }
 
+const NEVER = Number.NEGATIVE_INFINITY;
+
 export class PluginWatch {
   private readonly loop: FleetLoop;
   private readonly world: PluginWatchWorld;
@@ -47,6 +52,8 @@ export class PluginWatch {
   private readonly tracked = new Map<string, Tracked>();
   private readonly stopping = new AbortController();
   private looks = 0;
+  /** Uids of who is due, who waits longest first; made anew with every round. */
+  private due: readonly string[] = [];
   private cancelTimer: () => void = () => undefined;
 
   constructor(loop: FleetLoop, world: PluginWatchWorld) {
@@ -71,9 +78,11 @@ export class PluginWatch {
   private watch(): void {
     const { instances } = this.loop.state;
     const tracking = new Set<string>();
+    const due: { readonly uid: string; readonly lastMono: number }[] = [];
     for (const inst of instances.values()) {
       try {
-        this.watchOne(inst, tracking);
+        const { uid } = inst;
+        if (this.watchOne(inst, tracking)) due.push({ uid, lastMono: this.looked.get(uid)?.lastMono ?? NEVER });
       } catch (error) {
         // A fault of ours about one of them is no reason to look after nobody (L46).
         const message = wordsOf(error);
@@ -83,30 +92,44 @@ export class PluginWatch {
         );
       }
     }
+    this.due = due.sort((a, b) => a.lastMono - b.lastMono || (a.uid < b.uid ? -1 : 1)).map(({ uid }) => uid);
+    this.lookOn();
     for (const key of this.tracked.keys()) if (!tracking.has(key)) this.tracked.delete(key);
     for (const uid of this.looked.keys()) if (!instances.has(uid)) this.looked.delete(uid);
   }
 
-  private watchOne(inst: Instance, tracking: Set<string>): void {
-    if (inst.spec.plugins.length === 0 && (inst.plugins ?? []).length === 0) return;
-    if (inst.desired === 'deleted') return;
-    this.maybeLook(inst);
+  /** Is its box to be looked at? */
+  private watchOne(inst: Instance, tracking: Set<string>): boolean {
+    if (inst.spec.plugins.length === 0 && (inst.plugins ?? []).length === 0) return false;
+    if (inst.desired === 'deleted') return false;
     for (const plugin of inst.spec.plugins) if (plugin.track) tracking.add(this.maybeAsk(plugin));
+    return this.isDue(inst);
   }
 
   // ── boxes ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  private maybeLook(inst: Instance): void {
-    const { resource, operation, uid } = inst;
-    const target = this.loop.state.targets.get(inst.spec.target);
+  private isDue({ spec, resource, operation, uid }: Instance): boolean {
+    const target = this.loop.state.targets.get(spec.target);
     const there = resource !== null && (resource.state === 'running' || resource.state === 'stopped');
     const seen = target !== undefined && target.synced && target.stale === null && target.refused === null;
-    if (!there || !seen || operation !== null || this.looks >= PLUGIN_LOOKS_AT_ONCE) return;
-    const known = this.looked.get(uid) ?? { life: null, nextMono: Number.NEGATIVE_INFINITY, looking: false };
-    const due = known.life !== resource.incarnation || this.world.clock.mono() >= known.nextMono;
-    if (known.looking || !due) return;
-    this.looked.set(uid, known);
-    void this.look(inst, known);
+    if (!there || !seen || operation !== null) return false;
+    const known = this.looked.get(uid);
+    if (known === undefined) return true;
+    return !known.looking && (known.life !== resource.incarnation || this.world.clock.mono() >= known.nextMono);
+  }
+
+  /** As many as may be looked at once, in turn; called again when one is done. */
+  private lookOn(): void {
+    while (this.looks < PLUGIN_LOOKS_AT_ONCE && !this.stopping.signal.aborted) {
+      const [uid, ...rest] = this.due;
+      if (uid === undefined) return;
+      this.due = rest;
+      const inst = this.loop.state.instances.get(uid);
+      if (inst === undefined || inst.desired === 'deleted' || !this.isDue(inst)) continue;
+      const known = this.looked.get(uid) ?? { life: null, lastMono: NEVER, nextMono: NEVER, looking: false };
+      this.looked.set(uid, known);
+      void this.look(inst, known);
+    }
   }
 
   /** Never rejects. */
@@ -114,6 +137,7 @@ export class PluginWatch {
     const { clock, log } = this.world;
     const began = this.loop.state.seq;
     known.life = inst.resource?.incarnation ?? null;
+    known.lastMono = clock.mono();
     known.nextMono = Number.POSITIVE_INFINITY;
     known.looking = true;
     this.looks += 1;
@@ -142,6 +166,7 @@ export class PluginWatch {
       this.looks -= 1;
       known.looking = false;
       known.nextMono = clock.mono() + everyMs;
+      this.lookOn();
     }
   }
 
@@ -151,7 +176,7 @@ export class PluginWatch {
   private maybeAsk(plugin: PluginSpec): string {
     const { source, ref, header } = plugin;
     const key = JSON.stringify([source, ref, header ?? null]);
-    const known = this.tracked.get(key) ?? { plugin, nextMono: Number.NEGATIVE_INFINITY, asking: false };
+    const known = this.tracked.get(key) ?? { plugin, nextMono: NEVER, asking: false };
     this.tracked.set(key, known);
     if (!known.asking && this.world.clock.mono() >= known.nextMono) void this.ask(known);
     return key;

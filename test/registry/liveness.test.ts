@@ -310,6 +310,26 @@ describe('our own downtime is not theirs', () => {
     assert.deepEqual(next.target.calls, []);
   });
 
+  test('L12 a silence that fell due while nobody watched is said by the next owner, and said once', async () => {
+    const stage = await upAndHeard(['a', 'b', 'long']);
+    await beating(stage, ['a', 'b'], 2 * SILENT_MS);
+    assert.ok((await kinds(stage, 'long')).includes('silent'), 'it was silent before');
+    stage.kill();
+    await stage.pass(20 * SILENT_MS);
+    const next = new Stage({ clock: stage.clock, disk: stage.disk });
+    for (const [uid, item] of stage.target.held) next.target.held.set(uid, item);
+    await next.during(next.runtime.start(), 60_000);
+    const { ownerAt } = next.fleet.loop.state;
+    await beating(next, ['a'], 4 * SILENT_MS);
+    const silent = (await eventsOf(next)).filter(
+      (event) => event.type === 'agent.reported' && event.data.report === 'silent' && event.at >= ownerAt,
+    );
+    assert.deepEqual(
+      silent.map(({ instance }) => instance).filter((name) => name !== 'long'),
+      ['b'],
+    );
+  });
+
   test('L11 L71 while the log cannot be written beats are refused, and nobody is called silent for it', async () => {
     let broken = false;
     const down = (): Promise<never> => Promise.reject(new Error('the disk is full'));

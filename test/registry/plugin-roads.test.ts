@@ -271,3 +271,29 @@ test('L82 a crash while a slow server holds up an install is healed at once, and
   await it.live(200_000);
   await it.settled([`${NOTES}#v1`, `${SEARCH}#v1`]);
 });
+
+test('L04 with more boxes than can be read back in time each is read back in its turn', async () => {
+  const it = new PluginStage();
+  const names = Array.from({ length: 60 }, (_, at) => `i${at}`);
+  const text = `version: 1\nfleet: ${FLEET}\npolicy: { maxInFlight: 100 }\ninstances:\n${names
+    .map((name) => `  ${name}: { target: fake, run: {}, plugins: ["${NOTES}#v1"] }\n`)
+    .join('')}`;
+  const ask = { text, dryRun: false, prune: null, replace: false, ifMatch: null, by: BY };
+  await it.stage.during(it.stage.control.apply(FLEET, ask));
+  await it.stage.pass(60_000);
+  for (const name of names) assert.equal(it.stage.inst(name).phase, 'RUNNING');
+  const looks = new Map<string, number>();
+  const { clock } = it.stage;
+  it.stage.target.plugins = {
+    ...boxes(it.all),
+    // Eight at once, a second each: 60 need more than the 3 s after which the first are due again.
+    installed: async ({ instance, uid }) => {
+      looks.set(instance, (looks.get(instance) ?? 0) + 1);
+      await new Promise<void>((resolve) => clock.after(1_000, resolve));
+      return [...(it.all.get(uid)?.values() ?? [])];
+    },
+  };
+  await it.stage.pass(60_000);
+  const counts = names.map((name) => looks.get(name) ?? 0);
+  assert.ok(Math.min(...counts) >= 2, `somebody is passed over: ${counts.join()}`);
+});
