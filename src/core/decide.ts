@@ -24,6 +24,7 @@ import type {
   OperationKind,
   Phase,
 } from './model.ts';
+import { isToBeHealed } from './plugin-row.ts';
 import { PENDING_WHILE_HELD, rowById, TABLE, type Priority, type Proposal, type Row, type RowId } from './table.ts';
 
 /** What one look at one instance found besides actions: when to look again, and which line it waits in. */
@@ -329,14 +330,6 @@ function supersededBy(c: Case, operation: Operation): string | null {
   if (inst.desired === 'stopped' && MAKES_RUN.has(operation.kind) && !operation.unstarted) return 'stop';
   if (operation.kind === 'install-plugin' && !operation.unstarted && isToBeHealed(c)) return 'heal';
   return null;
-}
-
-/** It ran, should run, and does not: a fetch may take minutes, and what exists can be started at once (L82). */
-function isToBeHealed(c: Case): boolean {
-  const { inst } = c;
-  if (c.external || inst.desired !== 'running' || inst.completed || c.asleep) return false;
-  const down = inst.resource?.state === 'stopped' || inst.resource?.state === 'missing';
-  return down && !c.gaveUp('run') && c.past(c.concern('run').notBefore);
 }
 
 /** Ten minutes running and live, whatever config and plugins do: earlier failures of `run` count no more. */

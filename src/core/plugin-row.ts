@@ -13,8 +13,17 @@ export const failedBefore = (c: Case, p: Proposal): boolean =>
 /** Nor one that was called off, or had no good end, while a life that has ended still ran: what died is started first. */
 export const isLeftForLater = (c: Case, p: Proposal): boolean =>
   p.type === 'install-plugin' &&
+  c.concern(p.concern).failures === 0 &&
   c.inst.endedIncarnations.length > 0 &&
   (c.inst.plugins ?? []).some(({ source, ref }) => source === p.subject && ref === UNSURE);
+
+/** It ran, should run, and does not: a fetch may take minutes, and what exists can be started at once (L82). */
+export function isToBeHealed(c: Case): boolean {
+  const { inst } = c;
+  if (c.external || inst.desired !== 'running' || inst.completed || c.asleep) return false;
+  const down = inst.resource?.state === 'stopped' || inst.resource?.state === 'missing';
+  return down && !c.gaveUp('run') && c.past(c.concern('run').notBefore);
+}
 
 const RESTART_FOR_PLUGINS: Proposal = {
   type: 'restart',
